@@ -1,0 +1,46 @@
+"""What every process is told when it starts: one JSON file, so that no secret is in an environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+
+class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Common to gateway, runtime and recorder; each extends it."""
+
+    name: str
+    redis_url: str
+    """redis://, rediss:// or unix://path."""
+    database_url: str | None = None
+    replay_id: str = ""
+    """Set in a replay; part of the market's name and of the events key."""
+    session_id: str = "default"
+    """The installation (or replay) that orders and fills belong to, in the database."""
+    http_host: str = "127.0.0.1"
+    http_port: int = 0
+    """0: any free one; the status file tells which."""
+    status_file: str | None = None
+    """Where the process writes `ProcessStatus` once it listens."""
+    log_format: str = "json"
+    log_level: str = "INFO"
+    sentry_dsn_file: str | None = None
+
+
+class ProcessStatus(msgspec.Struct, frozen=True, kw_only=True):
+    pid: int
+    http_port: int
+    started_us: int
+
+
+S = TypeVar("S", bound=ProcessSettings)
+
+
+def load_settings(kind: type[S], path: str | Path) -> S:
+    """Read a settings file; raises ValueError that names the file and the field."""
+    try:
+        return msgspec.json.decode(Path(path).read_bytes(), type=kind)
+    except (msgspec.MsgspecError, OSError) as error:
+        raise ValueError(f"{path}: {error}") from error

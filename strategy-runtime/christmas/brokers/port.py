@@ -11,6 +11,7 @@ import msgspec
 from christmas.execution.order import Fill, OrderIntent, OrderStatus
 from christmas.execution.protocol import Fees
 from christmas.market.instrument import Instrument
+from christmas.market.raw import FeedTick as FeedTick
 from christmas.market.tick import Tick
 
 
@@ -97,20 +98,6 @@ class Venue(Protocol):
         """All fills of the account at or after ``since_us`` (market time), oldest first."""
 
     async def balance(self) -> VenueBalance: ...
-
-
-class FeedTick(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A print as a feed hands it over: raw, unchecked, quantity not yet in lots."""
-
-    time_us: int
-    symbol: str
-    trade_id: str
-    price: Decimal
-    quantity: Decimal
-    taker_side: str | None = None
-    open: Decimal | None = None
-    high: Decimal | None = None
-    low: Decimal | None = None
 
 
 class FeedProgress(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,7 +23,7 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     strategy: str = ""
 
 
-class OrderWritten(_Entry, kw_only=True, tag="order_written"):
+class OrderWritten(_Entry, frozen=True, kw_only=True, tag="order_written"):
     """Before an order is sent (or denied)."""
 
     strategy_uid: str
@@ -32,7 +32,7 @@ class OrderWritten(_Entry, kw_only=True, tag="order_written"):
     lot_size: Decimal
 
 
-class OrderChanged(_Entry, kw_only=True, tag="order_changed"):
+class OrderChanged(_Entry, frozen=True, kw_only=True, tag="order_changed"):
     client_order_id: str
     status: OrderStatus
     filled_lots: int
@@ -41,25 +41,25 @@ class OrderChanged(_Entry, kw_only=True, tag="order_changed"):
     reason: str = ""
 
 
-class FillRecorded(_Entry, kw_only=True, tag="fill_recorded"):
+class FillRecorded(_Entry, frozen=True, kw_only=True, tag="fill_recorded"):
     position_id: str
     purpose: Literal["entry", "exit"]
     lot_size: Decimal
     fill: Fill
 
 
-class CancelWritten(_Entry, kw_only=True, tag="cancel_written"):
+class CancelWritten(_Entry, frozen=True, kw_only=True, tag="cancel_written"):
     intent: CancelIntent
 
 
-class SignalNoted(_Entry, kw_only=True, tag="signal_noted"):
+class SignalNoted(_Entry, frozen=True, kw_only=True, tag="signal_noted"):
     symbol: str
     signal: Literal["entry", "exit"]
     taken: bool
     reason: str
 
 
-class SessionChanged(_Entry, kw_only=True, tag="session_changed"):
+class SessionChanged(_Entry, frozen=True, kw_only=True, tag="session_changed"):
     strategy_uid: str
     epoch: int
     instance: str
@@ -67,7 +67,7 @@ class SessionChanged(_Entry, kw_only=True, tag="session_changed"):
     reason: str = ""
 
 
-class TradingChanged(_Entry, kw_only=True, tag="trading_changed"):
+class TradingChanged(_Entry, frozen=True, kw_only=True, tag="trading_changed"):
     """A halt or a resumption of one strategy (or, with no strategy named, the account)."""
 
     enabled: bool

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -49,7 +49,7 @@ class _Frame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
 # --- from the runtime ------------------------------------------------------------------------
 
 
-class Hello(_Frame, kw_only=True, tag="hello"):
+class Hello(_Frame, frozen=True, kw_only=True, tag="hello"):
     permit: str
     instance: str
     """Random per process: two processes of one Strategy differ in it."""
@@ -61,17 +61,17 @@ class Hello(_Frame, kw_only=True, tag="hello"):
     lock-step gateway may show it everything up to there at once."""
 
 
-class Submit(_Frame, kw_only=True, tag="submit"):
+class Submit(_Frame, frozen=True, kw_only=True, tag="submit"):
     intent: OrderIntent
     cause_sequence: int = 0
     """`TickBatch.sequence` of the symbol's tick that led to it; 0 when a clock or a fill did."""
 
 
-class Cancel(_Frame, kw_only=True, tag="cancel"):
+class Cancel(_Frame, frozen=True, kw_only=True, tag="cancel"):
     intent: CancelIntent
 
 
-class SignalNote(_Frame, kw_only=True, tag="signal"):
+class SignalNote(_Frame, frozen=True, kw_only=True, tag="signal"):
     """A rule fired. Skipped signals are part of what an honest win rate is shown with."""
 
     time_us: int
@@ -81,13 +81,13 @@ class SignalNote(_Frame, kw_only=True, tag="signal"):
     reason: str
 
 
-class Answered(_Frame, kw_only=True, tag="answered"):
+class Answered(_Frame, frozen=True, kw_only=True, tag="answered"):
     clock_us: int
     next_wake_us: int = 0
     """Market time of the engine's next timer (a maximum age); 0: none."""
 
 
-class Command(_Frame, kw_only=True, tag="command"):
+class Command(_Frame, frozen=True, kw_only=True, tag="command"):
     """From the fleet, with a permit whose role is ``admin``: the first and only frame."""
 
     permit: str
@@ -97,7 +97,7 @@ class Command(_Frame, kw_only=True, tag="command"):
     reason: str = ""
 
 
-class Ping(_Frame, kw_only=True, tag="ping"):
+class Ping(_Frame, frozen=True, kw_only=True, tag="ping"):
     """Each side sends one when it has been silent for a second; three silent seconds end a session."""
 
 
@@ -120,7 +120,7 @@ class KnownOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cancel_requested: bool = False
 
 
-class Welcome(_Frame, kw_only=True, tag="welcome"):
+class Welcome(_Frame, frozen=True, kw_only=True, tag="welcome"):
     strategy: str
     strategy_uid: str
     epoch: int
@@ -140,51 +140,49 @@ class Welcome(_Frame, kw_only=True, tag="welcome"):
     """Of this strategy's closed positions."""
 
 
-class Refused(_Frame, kw_only=True, tag="refused"):
+class Refused(_Frame, frozen=True, kw_only=True, tag="refused"):
     """The session is over; a runtime must not come back with the same epoch and instance."""
 
     code: RefusalCode
     reason: str
 
 
-class Report(_Frame, kw_only=True, tag="report"):
+class Report(_Frame, frozen=True, kw_only=True, tag="report"):
     report: OrderReport
 
 
-class Advance(_Frame, kw_only=True, tag="advance"):
+class Advance(_Frame, frozen=True, kw_only=True, tag="advance"):
     clock_us: int
     sequences: dict[str, int]
     """By symbol: the last tick that was published."""
 
 
-class TradingState(_Frame, kw_only=True, tag="trading_state"):
+class TradingState(_Frame, frozen=True, kw_only=True, tag="trading_state"):
     """Whether the gateway takes entries now: reconciled, venue reachable, not halted."""
 
     enabled: bool
     reason: str = ""
 
 
-class CommandResult(_Frame, kw_only=True, tag="command_result"):
+class CommandResult(_Frame, frozen=True, kw_only=True, tag="command_result"):
     ok: bool
     message: str
     orders: tuple[KnownOrder, ...] = ()
     fills: tuple[Fill, ...] = ()
 
 
-class Goodbye(_Frame, kw_only=True, tag="goodbye"):
+class Goodbye(_Frame, frozen=True, kw_only=True, tag="goodbye"):
     """The market has ended (a replay with --until-end) or the gateway stops."""
 
     reason: str
 
 
-RuntimeFrame = Hello | Submit | Cancel | SignalNote | Answered | Command | Ping
-GatewayFrame = Welcome | Refused | Report | Advance | TradingState | CommandResult | Goodbye | Ping
-
-_F = TypeVar("_F")
+RuntimeFrame: TypeAlias = Hello | Submit | Cancel | SignalNote | Answered | Command | Ping
+GatewayFrame: TypeAlias = Welcome | Refused | Report | Advance | TradingState | CommandResult | Goodbye | Ping
 
 _encoder = msgspec.json.Encoder()
-_runtime_decoder = msgspec.json.Decoder(RuntimeFrame)
-_gateway_decoder = msgspec.json.Decoder(GatewayFrame)
+_runtime_decoder: msgspec.json.Decoder[RuntimeFrame] = msgspec.json.Decoder(RuntimeFrame)
+_gateway_decoder: msgspec.json.Decoder[GatewayFrame] = msgspec.json.Decoder(GatewayFrame)
 
 
 def encode_frame(frame: RuntimeFrame | GatewayFrame) -> bytes:
@@ -193,16 +191,15 @@ def encode_frame(frame: RuntimeFrame | GatewayFrame) -> bytes:
 
 
 def decode_runtime_frame(body: bytes) -> RuntimeFrame:
-    return _decode(_runtime_decoder, body)
+    try:
+        return _runtime_decoder.decode(body)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise ProtocolError(f"not a frame: {error}") from error
 
 
 def decode_gateway_frame(body: bytes) -> GatewayFrame:
-    return _decode(_gateway_decoder, body)
-
-
-def _decode(decoder: msgspec.json.Decoder[_F], body: bytes) -> _F:
     try:
-        return decoder.decode(body)
+        return _gateway_decoder.decode(body)
     except (msgspec.MsgspecError, ValueError) as error:
         raise ProtocolError(f"not a frame: {error}") from error
 
@@ -222,4 +219,3 @@ async def read_frame_body(reader: asyncio.StreamReader) -> bytes | None:
         return await reader.readexactly(length)
     except asyncio.IncompleteReadError as error:
         raise ProtocolError("the connection ended within a frame") from error
-

@@ -10,11 +10,11 @@ from christmas.market.hours import TradingHours
 from christmas.resources.meta import API_VERSION, DecimalText, Duration, Metadata, Percent, Resources, Spec, Symbol
 
 
-class SecretRef(Spec, kw_only=True):
+class SecretRef(Spec, frozen=True, kw_only=True):
     name: str
 
 
-class InstrumentSpec(Spec, kw_only=True):
+class InstrumentSpec(Spec, frozen=True, kw_only=True):
     symbol: Symbol
     price_increment: DecimalText
     lot_size: DecimalText
@@ -24,7 +24,7 @@ class InstrumentSpec(Spec, kw_only=True):
     trading_hours: TradingHours | None = None
 
 
-class ReplayFeed(Spec, kw_only=True):
+class ReplayFeed(Spec, frozen=True, kw_only=True):
     """Trades or bars from files (CSV, CSV.gz, Parquet, captured WebSocket JSON lines)."""
 
     files: Annotated[tuple[str, ...], Meta(min_length=1, max_length=100)]
@@ -34,7 +34,7 @@ class ReplayFeed(Spec, kw_only=True):
     loop: bool = False
 
 
-class SyntheticFeed(Spec, kw_only=True):
+class SyntheticFeed(Spec, frozen=True, kw_only=True):
     """A seeded market: the same seed gives the same prints."""
 
     seed: Annotated[int, Meta(ge=0)] = 20081025
@@ -43,7 +43,7 @@ class SyntheticFeed(Spec, kw_only=True):
     annual_volatility: Percent = "60%"
 
 
-class ExchangeFeed(Spec, kw_only=True):
+class ExchangeFeed(Spec, frozen=True, kw_only=True):
     """A real public feed through ccxt.pro."""
 
     exchange: Annotated[str, Meta(pattern=r"^[a-z0-9]{2,30}$")]
@@ -51,7 +51,7 @@ class ExchangeFeed(Spec, kw_only=True):
     """Replaces the exchange's own addresses, by ccxt's names for them."""
 
 
-class FeedSpec(Spec, kw_only=True):
+class FeedSpec(Spec, frozen=True, kw_only=True):
     """Exactly one; none means synthetic."""
 
     replay: ReplayFeed | None = None
@@ -59,12 +59,12 @@ class FeedSpec(Spec, kw_only=True):
     exchange: ExchangeFeed | None = None
 
 
-class FeesSpec(Spec, kw_only=True):
+class FeesSpec(Spec, frozen=True, kw_only=True):
     maker: Percent = "0.02%"
     taker: Percent = "0.05%"
 
 
-class Faults(Spec, kw_only=True):
+class Faults(Spec, frozen=True, kw_only=True):
     """Misbehaviour that the paper venue can be told to show; probabilities per request."""
 
     seed: int = 1
@@ -79,7 +79,7 @@ class Faults(Spec, kw_only=True):
     reject: Annotated[float, Meta(ge=0, le=1)] = 0.0
 
 
-class PaperSpec(Spec, kw_only=True):
+class PaperSpec(Spec, frozen=True, kw_only=True):
     """How the simulated venue behaves. Latencies are market time."""
 
     cash: DecimalText = "100000"
@@ -92,7 +92,7 @@ class PaperSpec(Spec, kw_only=True):
     faults: Faults = Faults()
 
 
-class AccountLimits(Spec, kw_only=True):
+class AccountLimits(Spec, frozen=True, kw_only=True):
     """For the whole account, over all its strategies."""
 
     max_notional: DecimalText | None = None
@@ -104,7 +104,7 @@ class AccountLimits(Spec, kw_only=True):
     """A print further than this from the last is quarantined until others confirm it."""
 
 
-class BrokerSpec(Spec, kw_only=True):
+class BrokerSpec(Spec, frozen=True, kw_only=True):
     type: Literal["paper", "ccxt", "kis"] = "paper"
     credentials_secret_ref: SecretRef | None = None
     instruments: Annotated[tuple[InstrumentSpec, ...], Meta(min_length=1, max_length=200)]
@@ -115,7 +115,7 @@ class BrokerSpec(Spec, kw_only=True):
     resources: Resources = Resources()
 
 
-class Broker(Spec, kw_only=True, tag_field="kind", tag="Broker"):
+class Broker(Spec, frozen=True, kw_only=True, tag_field="kind", tag="Broker"):
     api_version: Literal["christmas.dev/v1alpha1"] = API_VERSION
     metadata: Metadata
     spec: BrokerSpec

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 GROUP: Final = "christmas.dev"
 VERSION: Final = "v1alpha1"
-API_VERSION: Final = f"{GROUP}/{VERSION}"
+API_VERSION: Final = "christmas.dev/v1alpha1"
 
 Name = Annotated[
     str, Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?$", description="A DNS label of at most 53 characters.")
@@ -47,12 +47,12 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
     creation_timestamp: str = ""
 
 
-class ResourceRequirements(Spec, kw_only=True):
+class ResourceRequirements(Spec, frozen=True, kw_only=True):
     cpu: Cpu | None = None
     memory: Memory | None = None
 
 
-class Resources(Spec, kw_only=True):
+class Resources(Spec, frozen=True, kw_only=True):
     requests: ResourceRequirements = ResourceRequirements(cpu="20m", memory="48Mi")
     limits: ResourceRequirements = ResourceRequirements(cpu="500m", memory="128Mi")
 
@@ -60,7 +60,7 @@ class Resources(Spec, kw_only=True):
 def duration_us(text: str) -> int:
     """Microseconds of a `Duration`."""
     digits = text.rstrip("msdh")
-    return int(digits) * _DURATION_US[text[len(digits):]]
+    return int(digits) * _DURATION_US[text[len(digits) :]]
 
 
 def fraction(percent: str) -> Decimal:

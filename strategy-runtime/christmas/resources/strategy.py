@@ -22,23 +22,23 @@ Rule = Annotated[str, Meta(min_length=1, max_length=2000)]
 ParameterValue = int | float | str | bool
 
 
-class BrokerRef(Spec, kw_only=True):
+class BrokerRef(Spec, frozen=True, kw_only=True):
     name: Name
 
 
-class Rules(Spec, kw_only=True):
+class Rules(Spec, frozen=True, kw_only=True):
     """Rules in the manifest; see docs/rules.md for the language."""
 
     entry: Rule
     exit: Rule | None = None
 
 
-class Builtin(Spec, kw_only=True):
+class Builtin(Spec, frozen=True, kw_only=True):
     name: Literal["rsi-macd-bollinger"]
     parameters: dict[str, ParameterValue] = {}
 
 
-class Code(Spec, kw_only=True):
+class Code(Spec, frozen=True, kw_only=True):
     """A Python class: exactly one of ``file`` (beside the manifest), ``source`` and ``module``."""
 
     file: str | None = None
@@ -48,7 +48,7 @@ class Code(Spec, kw_only=True):
     parameters: dict[str, ParameterValue] = {}
 
 
-class Capital(Spec, kw_only=True):
+class Capital(Spec, frozen=True, kw_only=True):
     """In the quote currency of the symbols."""
 
     amount: DecimalText
@@ -56,7 +56,7 @@ class Capital(Spec, kw_only=True):
     max_positions: Annotated[int, Meta(ge=1, le=100)] = 1
 
 
-class Exit(Spec, kw_only=True):
+class Exit(Spec, frozen=True, kw_only=True):
     """How positions end. NoLoss never closes below break-even, unless a limit written here breaks it."""
 
     policy: Literal["NoLoss", "StopLoss", "Trailing"] = "NoLoss"
@@ -71,7 +71,7 @@ class Exit(Spec, kw_only=True):
     """Of ``capital.amount``, marked to market: all positions are closed beyond it."""
 
 
-class Risk(Spec, kw_only=True):
+class Risk(Spec, frozen=True, kw_only=True):
     """Enforced by the gateway, outside the strategy's reach."""
 
     max_orders_per_minute: Annotated[int, Meta(ge=1, le=6000)] = 30
@@ -83,12 +83,12 @@ class Risk(Spec, kw_only=True):
     """Entries are denied when the last tick is older."""
 
 
-class EnvFromSource(Spec, kw_only=True):
+class EnvFromSource(Spec, frozen=True, kw_only=True):
     secret_ref: str | None = None
     config_map_ref: str | None = None
 
 
-class StrategySpec(Spec, kw_only=True):
+class StrategySpec(Spec, frozen=True, kw_only=True):
     state: Literal["Running", "Suspended"] = "Running"
     broker_ref: BrokerRef
     symbols: Annotated[tuple[Symbol, ...], Meta(min_length=1, max_length=20)]
@@ -108,7 +108,7 @@ class StrategySpec(Spec, kw_only=True):
     image: str | None = None
 
 
-class Strategy(Spec, kw_only=True, tag_field="kind", tag="Strategy"):
+class Strategy(Spec, frozen=True, kw_only=True, tag_field="kind", tag="Strategy"):
     api_version: Literal["christmas.dev/v1alpha1"] = API_VERSION
     metadata: Metadata
     spec: StrategySpec

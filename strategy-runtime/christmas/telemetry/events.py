@@ -21,7 +21,7 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     broker: str = ""
 
 
-class SignalEvent(_Event, kw_only=True, tag="signal"):
+class SignalEvent(_Event, frozen=True, kw_only=True, tag="signal"):
     symbol: str
     signal: Literal["entry", "exit"]
     taken: bool
@@ -29,7 +29,7 @@ class SignalEvent(_Event, kw_only=True, tag="signal"):
     """Why it fired, or, when it was skipped, why."""
 
 
-class OrderEvent(_Event, kw_only=True, tag="order"):
+class OrderEvent(_Event, frozen=True, kw_only=True, tag="order"):
     client_order_id: str
     symbol: str
     side: str
@@ -42,7 +42,7 @@ class OrderEvent(_Event, kw_only=True, tag="order"):
     reason: str = ""
 
 
-class FillEvent(_Event, kw_only=True, tag="fill"):
+class FillEvent(_Event, frozen=True, kw_only=True, tag="fill"):
     client_order_id: str
     fill_id: str
     symbol: str
@@ -54,7 +54,7 @@ class FillEvent(_Event, kw_only=True, tag="fill"):
     position_id: str = ""
 
 
-class PositionEvent(_Event, kw_only=True, tag="position"):
+class PositionEvent(_Event, frozen=True, kw_only=True, tag="position"):
     position_id: str
     symbol: str
     lots: int
@@ -64,14 +64,14 @@ class PositionEvent(_Event, kw_only=True, tag="position"):
     closed: bool = False
 
 
-class AlertEvent(_Event, kw_only=True, tag="alert"):
+class AlertEvent(_Event, frozen=True, kw_only=True, tag="alert"):
     severity: Literal["info", "warning", "critical"]
     reason: str
     """CamelCase, from the catalogue in docs/events.md."""
     message: str
 
 
-class StateEvent(_Event, kw_only=True, tag="state"):
+class StateEvent(_Event, frozen=True, kw_only=True, tag="state"):
     component: str
     state: str
     message: str = ""

@@ -1,4 +1,4 @@
-"""What a runtime tells about itself: the Redis key ``status:<market>:<strategy>``, overwritten at most once a second."""
+"""What a runtime tells about itself: Redis key ``status:<market>:<strategy>``, written at most once a second."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import msgspec
 from christmas.execution.order import Fill, OrderIntent, OrderStatus
 from christmas.execution.protocol import Fees
 from christmas.market.instrument import Instrument
-from christmas.market.raw import FeedTick as FeedTick
+from christmas.market.raw import FeedTick as FeedTick  # noqa: PLC0414 (re-exported: feeds speak in it)
 from christmas.market.tick import Tick
 
 

@@ -1,0 +1,58 @@
+# Everything a person does with this repository. It needs Python 3.11+ and make, and installs the rest.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+UV_VERSION := 0.13.9
+WORKERS ?= 2
+
+.PHONY: help install up test test-unit test-integration lint fmt bench lock clean
+
+help: ## Show what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Christmas needs Python 3.11 or newer: make PYTHON=python3.13 install"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/installed: requirements.lock pyproject.toml strategy-runtime/pyproject.toml | $(BIN)/uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e strategy-runtime
+	@touch $@
+
+install: .venv/installed ## Prepare .venv, so that .venv/bin/christmas works
+
+up: .venv/installed ## Run the example fleet on this machine, embedded stores included
+	$(BIN)/christmas up examples
+
+test: .venv/installed ## All tests, fast first
+	$(BIN)/pytest tests/unit -n $(WORKERS) --dist loadfile -q
+	$(BIN)/pytest tests/integration -q
+
+test-unit: .venv/installed ## Only what needs no server
+	$(BIN)/pytest tests/unit -n $(WORKERS) --dist loadfile -q
+
+test-integration: .venv/installed ## Real Valkey, PostgreSQL and TimescaleDB
+	$(BIN)/pytest tests/integration -q
+
+lint: .venv/installed ## ruff, flake8, mypy strict, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/flake8 strategy-runtime tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: .venv/installed ## Format and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/installed ## Measure speed and memory, side by side with what they are compared to
+	$(BIN)/python tests/benchmarks/run.py
+
+lock: | $(BIN)/uv ## Resolve the dependencies anew
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header \
+	  --no-emit-package christmas --group dev --all-extras pyproject.toml -o requirements.lock
+
+clean: ## Remove the environment and caches
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Incremental indicators: one input at a time, plain Python floats, no numpy."""

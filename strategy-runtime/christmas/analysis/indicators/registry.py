@@ -1,0 +1,24 @@
+"""Every indicator by its name in the rule language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from christmas.analysis.indicators.bar_floats import Source
+from christmas.analysis.indicators.base import Indicator, SeriesIndicator
+
+registry: Final[dict[str, type[Indicator]]] = {}
+
+
+def create(name: str, arguments: Mapping[str, object], source: Source = "close") -> Indicator:
+    """The indicator of that name; raises KeyError for an unknown name, ParameterError for a bad argument.
+
+    ``source`` counts only for series indicators.
+    """
+    kind = registry[name]
+    bound = kind.bind((), arguments)
+    build = cast("Any", kind)
+    if issubclass(kind, SeriesIndicator):
+        return cast("Indicator", build(**bound, source=source))
+    return cast("Indicator", build(**bound))

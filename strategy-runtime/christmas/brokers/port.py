@@ -86,8 +86,13 @@ class Venue(Protocol):
     async def submit(self, intent: OrderIntent) -> VenueOrder:
         """Place an order. The same client order id again is answered with the first order."""
 
-    async def cancel(self, client_order_id: str) -> VenueOrder:
-        """Withdraw an order; a final one is answered as it is. VenueRejected when not there."""
+    async def cancel(self, client_order_id: str, decided_us: int = 0) -> VenueOrder:
+        """Withdraw an order; a final one is answered as it is. VenueRejected when not there.
+
+        ``decided_us`` is the market time of the decision: a simulated venue lets the cancel arrive
+        its order latency later and then reports it, so live equals lock-step; real ones ignore it.
+        0: at once.
+        """
 
     async def query(self, client_order_id: str) -> VenueOrder | None:
         """The order, or None when the venue is sure that it has never had it."""
@@ -117,6 +122,16 @@ class Feed(Protocol):
     async def close(self) -> None: ...
 
 
+class FeedPosition(msgspec.Struct, frozen=True, kw_only=True):
+    """The last print of a symbol that a simulated venue has taken in and written down."""
+
+    time_us: int
+    trade_ids: tuple[str, ...]
+    """All prints of that microsecond that it has taken in, the last one last."""
+    ticks: int
+    """Prints taken in since the venue's ledger began."""
+
+
 class SimulatedVenue(Venue, Protocol):
     """A venue of our own that is moved by the ticks which the gateway shows it."""
 
@@ -124,3 +139,9 @@ class SimulatedVenue(Venue, Protocol):
         """Match open orders against prints; reports go to the handler before this returns."""
 
     def on_clock(self, clock_us: int) -> None: ...
+
+    def next_event_us(self) -> int | None:
+        """Market time of the next thing that a clock alone brings (an order or a cancel arrives)."""
+
+    def last_tick(self, symbol: str) -> FeedPosition | None:
+        """Where the ledger stands: after a kill, prints up to there have no effect again."""

@@ -6,13 +6,29 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 T = TypeVar("T")
 
 
+@overload
 async def eventually(
-    condition: Callable[[], T | Awaitable[T]], *, within_s: float = 10.0, every_s: float = 0.01, what: str = ""
+    condition: Callable[[], Awaitable[T]], *, within_s: float = ..., every_s: float = ..., what: str = ...
+) -> T: ...
+
+
+@overload
+async def eventually(
+    condition: Callable[[], T], *, within_s: float = ..., every_s: float = ..., what: str = ...
+) -> T: ...
+
+
+async def eventually(
+    condition: Callable[[], T] | Callable[[], Awaitable[T]],
+    *,
+    within_s: float = 10.0,
+    every_s: float = 0.01,
+    what: str = "",
 ) -> T:
     """The first truthy answer of ``condition`` (plain or awaitable), asked every ``every_s`` seconds.
 

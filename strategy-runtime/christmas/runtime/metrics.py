@@ -1,0 +1,36 @@
+"""What a runtime counts."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+LATENCY_BUCKETS = (
+    0.0001, 0.00025, 0.0005, 0.00075, 0.001, 0.0015, 0.002, 0.0025, 0.003, 0.004, 0.005, 0.0075,
+    0.01, 0.02, 0.05, 0.1, 0.25, 1.0,
+)  # fmt: skip
+
+TICKS = Counter("christmas_runtime_ticks_total", "Ticks that the engine was shown.", ["symbol"])
+BARS = Gauge("christmas_runtime_warm_bars", "Bars that the indicators were warmed up with at the start.", ["symbol"])
+INTENTS = Counter("christmas_runtime_intents_total", "Orders and cancellations that the engine decided on.", ["kind"])
+SIGNALS = Counter("christmas_runtime_signals_total", "Rules that fired.", ["signal", "taken"])
+SIGNAL_TO_ORDER = Histogram(
+    "christmas_runtime_signal_to_order_seconds",
+    "From the engine's decision to the gateway's word that the venue was sent the order, its way back included.",
+    buckets=LATENCY_BUCKETS,
+)
+TICK_TO_DECISION = Histogram(
+    "christmas_runtime_decision_seconds",
+    "How long the engine took for one message of the stream.",
+    buckets=LATENCY_BUCKETS,
+)
+SESSIONS = Counter("christmas_runtime_sessions_total", "Sessions opened with the gateway.")
+RESENT = Counter("christmas_runtime_resent_total", "Intents sent again after a reconnect, with the same order id.")
+LATE_REPORTS = Counter(
+    "christmas_runtime_late_reports_total", "Reports that came after the market time from which they count."
+)
+STATE = Gauge("christmas_runtime_trading", "1 while entries are allowed.")
+POSITIONS = Gauge("christmas_runtime_open_positions", "Open positions.")
+REALISED = Gauge("christmas_runtime_realised_pnl", "Realised profit and loss of closed positions, quote currency.")
+UNREALISED = Gauge("christmas_runtime_unrealised_pnl", "Open positions at the last price, quote currency.")
+CLOSED = Gauge("christmas_runtime_closed_trades", "Closed positions.")
+START = Gauge("christmas_runtime_start_seconds", "From the process's start to its first answer to the market.")

@@ -1,0 +1,15 @@
+"""What a runtime process is told when it starts."""
+
+from __future__ import annotations
+
+from christmas.telemetry.settings import ProcessSettings
+
+
+class RuntimeSettings(ProcessSettings, frozen=True, kw_only=True):
+    """No secret is in here but the paths of files that hold one."""
+
+    strategy_file: str
+    """JSON of a `christmas.resources.strategy.Strategy`."""
+    permit_file: str
+    gateway: str
+    """``unix:/path`` or ``tcp://host:port``."""

@@ -1,0 +1,72 @@
+"""/metrics, /healthz and /readyz as a probe sees them."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from christmas.telemetry.http import LOOP_STUCK_AFTER_S, Health, HttpServer
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def health(clock: Clock) -> Health:
+    return Health(clock)
+
+
+@pytest.fixture
+def server(health: Health) -> Iterator[HttpServer]:
+    server = HttpServer(health, host="127.0.0.1", port=0)
+    server.start()
+    yield server
+    server.close()
+
+
+def get(server: HttpServer, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_not_ready_says_why_and_ready_says_ok(server: HttpServer, health: Health) -> None:
+    assert get(server, "/readyz") == (503, "starting\n")
+    health.ready("the venue does not answer")
+    assert get(server, "/readyz") == (503, "the venue does not answer\n")
+    health.ready(None)
+    assert get(server, "/readyz") == (200, "ok\n")
+
+
+def test_a_stuck_event_loop_is_neither_alive_nor_ready(server: HttpServer, health: Health, clock: Clock) -> None:
+    health.ready(None)
+    clock.now += LOOP_STUCK_AFTER_S + 1
+    assert get(server, "/healthz") == (503, "the event loop has been stuck for 11 s\n")
+    assert get(server, "/readyz")[0] == 503
+    health.beat()
+    assert get(server, "/healthz") == (200, "ok\n")
+
+
+def test_metrics_are_in_prometheus_text(server: HttpServer) -> None:
+    status, body = get(server, "/metrics")
+    assert status == 200
+    assert "# TYPE python_info gauge" in body
+
+
+def test_any_other_path_names_the_right_ones(server: HttpServer) -> None:
+    assert get(server, "/") == (404, "try /metrics, /healthz or /readyz\n")

@@ -27,11 +27,11 @@ class BarFloats(msgspec.Struct, frozen=True, gc=False):
     low: float
     close: float
     volume: float
-    buy_volume: float = 0.0
+    buy_volume: float
     """The part of ``volume`` whose taker bought."""
-    sell_volume: float = 0.0
+    sell_volume: float
     """The part of ``volume`` whose taker sold; unknown sides are in neither."""
-    notional: float = 0.0
+    notional: float
     """The sum of price x lots over the bar's ticks."""
 
     @classmethod

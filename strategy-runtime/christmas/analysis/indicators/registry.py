@@ -5,10 +5,44 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
+from christmas.analysis.indicators.averages import EMA, SMA, WMA
 from christmas.analysis.indicators.bar_floats import Source
 from christmas.analysis.indicators.base import Indicator, SeriesIndicator
+from christmas.analysis.indicators.oscillators import MACD, ROC, RSI, Stochastic
+from christmas.analysis.indicators.trend import ADX
+from christmas.analysis.indicators.volatility import (
+    ATR,
+    BollingerBands,
+    Donchian,
+    Keltner,
+    StandardDeviation,
+    ZScore,
+)
+from christmas.analysis.indicators.volume import OBV, VWAP, FlowImbalance, RelativeVolume
 
-registry: Final[dict[str, type[Indicator]]] = {}
+registry: Final[dict[str, type[Indicator]]] = {
+    kind.name: kind
+    for kind in (
+        ADX,
+        ATR,
+        BollingerBands,
+        Donchian,
+        EMA,
+        FlowImbalance,
+        Keltner,
+        MACD,
+        OBV,
+        RelativeVolume,
+        ROC,
+        RSI,
+        SMA,
+        StandardDeviation,
+        Stochastic,
+        VWAP,
+        WMA,
+        ZScore,
+    )
+}
 
 
 def create(name: str, arguments: Mapping[str, object], source: Source = "close") -> Indicator:

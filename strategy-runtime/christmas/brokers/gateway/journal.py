@@ -1,0 +1,285 @@
+"""The journal: SQLite in WAL mode, synced to disk by one thread that commits what has piled up.
+
+An entry is numbered when it is appended and durable when its callback runs. What a thread cannot
+write ends the gateway: an account must not be traded without its journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from christmas.brokers.gateway import metrics
+from christmas.execution.journal import FillRecorded, JournalEntry, OrderChanged, OrderWritten
+
+logger = logging.getLogger(__name__)
+
+RECENT_MAXIMUM: Final = 4_096
+"""Encoded entries kept in memory for the outbox."""
+WAITING_MAXIMUM: Final = 65_536
+"""Entries not yet on disk, at most: beyond it the disk has stopped working."""
+_PAGE: Final = 512
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS entries (
+  sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, owner TEXT NOT NULL, client_order_id TEXT NOT NULL,
+  body BLOB NOT NULL
+);
+CREATE UNIQUE INDEX IF NOT EXISTS entries_written ON entries (client_order_id) WHERE kind = 'order_written';
+CREATE INDEX IF NOT EXISTS entries_changed ON entries (owner, sequence) WHERE kind = 'order_changed';
+CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+"""
+_INSERT: Final = "INSERT INTO entries (sequence, kind, owner, client_order_id, body) VALUES (?, ?, ?, ?, ?)"
+_Row = tuple[int, str, str, str, bytes]
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[JournalEntry] = msgspec.json.Decoder(JournalEntry)
+
+
+class JournalFailed(Exception):
+    """The journal cannot be written any more."""
+
+
+class _Group(msgspec.Struct):
+    rows: list[_Row]
+    then: Callable[[], None] | None = None
+    acked: int = 0
+
+
+class Journal:
+    """Used from one event loop; a second connection reads what is committed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Gets a JournalFailed when the disk does not take entries."""
+        self.durable = 0
+        """The last sequence on disk."""
+        self._loop = asyncio.get_running_loop()
+        self._recent: deque[tuple[int, bytes]] = deque(maxlen=RECENT_MAXIMUM)
+        self._queue: queue.SimpleQueue[_Group | None] = queue.SimpleQueue()
+        self._committed = asyncio.Event()
+        self._close_requested = False
+        self._reader = _open(path)
+        self._reader.executescript(_SCHEMA)
+        self.sequence = max(self._maximum(), self.mark("started_after"))
+        """The last one that was given out."""
+        self.durable = self.sequence
+        self._thread = threading.Thread(target=self._write_forever, name="journal", daemon=True)
+        self._thread.start()
+
+    def append(
+        self, entries: Sequence[JournalEntry], *, owner: str = "", then: Callable[[], None] | None = None
+    ) -> tuple[JournalEntry, ...]:
+        """Number and hand over; ``then`` runs in the loop once they are on disk, in order of appending.
+
+        All of one call become durable together. ``owner`` is the strategy's uid.
+        """
+        if self.failed.done():
+            raise JournalFailed("the journal has failed")
+        if self.sequence - self.durable > WAITING_MAXIMUM:
+            raise JournalFailed(f"{self.sequence - self.durable} entries wait for the disk")
+        numbered: list[JournalEntry] = []
+        rows: list[_Row] = []
+        for entry in entries:
+            self.sequence += 1
+            written = msgspec.structs.replace(entry, sequence=self.sequence)
+            numbered.append(written)
+            kind = str(type(entry).__struct_config__.tag)
+            rows.append((self.sequence, kind, owner, _order_id(written), _encoder.encode(written)))
+        self._queue.put(_Group(rows, then))
+        metrics.JOURNAL_WAITING.set(self.sequence - self.durable)
+        return tuple(numbered)
+
+    async def flushed(self) -> None:
+        """Return when all that was appended so far is on disk."""
+        upto = self.sequence
+        while self.durable < upto:
+            if self.failed.done():
+                raise JournalFailed("the journal has failed")
+            self._committed.clear()
+            await self._committed.wait()
+
+    async def more_than(self, sequence: int, timeout_s: float) -> None:
+        """Return when something after ``sequence`` is on disk, or after ``timeout_s``."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self.durable <= sequence:
+                    self._committed.clear()
+                    await self._committed.wait()
+        except TimeoutError:
+            return
+
+    def recover(self) -> Iterator[JournalEntry]:
+        """All entries that carry state, oldest first."""
+        rows = self._reader.execute("SELECT body FROM entries WHERE kind <> 'signal_noted' ORDER BY sequence")
+        for (body,) in rows:
+            yield _decoder.decode(body)
+
+    def read_after(self, sequence: int, limit: int = _PAGE) -> list[tuple[int, bytes]]:
+        """Durable entries after ``sequence`` as they are encoded, oldest first."""
+        if self._recent and self._recent[0][0] <= sequence + 1:
+            first = self._recent[0][0]
+            start = sequence + 1 - first
+            return [self._recent[i] for i in range(start, min(start + limit, len(self._recent)))]
+        rows = self._reader.execute(
+            "SELECT sequence, body FROM entries WHERE sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?",
+            (sequence, self.durable, limit),
+        )
+        return [(number, body) for number, body in rows]
+
+    def has_order(self, client_order_id: str) -> bool:
+        row = self._reader.execute(
+            "SELECT 1 FROM entries WHERE kind = 'order_written' AND client_order_id = ?", (client_order_id,)
+        ).fetchone()
+        return row is not None
+
+    def changes_of(self, owner: str, after: int) -> list[tuple[OrderChanged, FillRecorded | None]]:
+        """A strategy's order changes but the first ``after``, each with the fill that came with it."""
+        rows = self._reader.execute(
+            "SELECT c.body, f.body FROM entries AS c LEFT JOIN entries AS f"
+            " ON f.sequence = c.sequence - 1 AND f.kind = 'fill_recorded' AND f.client_order_id = c.client_order_id"
+            " WHERE c.kind = 'order_changed' AND c.owner = ? AND c.sequence <= ?"
+            " ORDER BY c.sequence LIMIT -1 OFFSET ?",
+            (owner, self.durable, after),
+        ).fetchall()
+        pairs: list[tuple[OrderChanged, FillRecorded | None]] = []
+        for changed_body, fill_body in rows:
+            changed = _decoder.decode(changed_body)
+            fill = None if fill_body is None else _decoder.decode(fill_body)
+            if isinstance(changed, OrderChanged) and (fill is None or isinstance(fill, FillRecorded)):
+                pairs.append((changed, fill))
+        return pairs
+
+    def lots_written(self, client_order_id: str) -> int:
+        """How many lots an order was for; 0 when there is none."""
+        row = self._reader.execute(
+            "SELECT body FROM entries WHERE kind = 'order_written' AND client_order_id = ?", (client_order_id,)
+        ).fetchone()
+        entry = None if row is None else _decoder.decode(row[0])
+        return entry.intent.lots if isinstance(entry, OrderWritten) else 0
+
+    def mark(self, name: str) -> int:
+        row = self._reader.execute("SELECT value FROM marks WHERE name = ?", (name,)).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def start_after(self, sequence: int) -> None:
+        """Give out only numbers above ``sequence``: an earlier journal of this market has used those up."""
+        if self.sequence >= sequence:
+            return
+        self._reader.execute("INSERT OR REPLACE INTO marks VALUES ('started_after', ?)", (sequence,))
+        self.sequence = self.durable = sequence
+
+    def acknowledge(self, sequence: int) -> None:
+        """The recorder has everything up to ``sequence``; signals up to there are not needed here any more."""
+        self._queue.put(_Group([], acked=sequence))
+
+    def close(self) -> None:
+        """Write what waits and stop the thread."""
+        self._queue.put(None)
+        self._thread.join(timeout=10.0)
+        self._reader.close()
+        if not self.failed.done():
+            self.failed.cancel()
+
+    def _maximum(self) -> int:
+        row = self._reader.execute("SELECT max(sequence) FROM entries").fetchone()
+        return int(row[0] or 0)
+
+    def _write_forever(self) -> None:
+        try:
+            connection = _open(self.path)
+        except sqlite3.Error as error:
+            self._tell(self._on_failed, JournalFailed(str(error)))
+            return
+        try:
+            while True:
+                groups, ends = self._take()
+                if groups:
+                    _commit(connection, groups)
+                if groups:
+                    self._tell(self._on_durable, groups)
+                if ends:
+                    return
+        except sqlite3.Error as error:
+            self._tell(self._on_failed, JournalFailed(str(error)))
+        finally:
+            connection.close()
+
+    def _take(self) -> tuple[list[_Group], bool]:
+        """Everything that waits now, at least one."""
+        groups: list[_Group] = []
+        item = self._queue.get()
+        while item is not None:
+            groups.append(item)
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                return groups, False
+        return groups, True
+
+    def _tell(self, callback: Callable[..., None], argument: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(callback, argument)
+        except RuntimeError:
+            logger.info("the event loop ended before the journal did")
+
+    def _on_durable(self, groups: list[_Group]) -> None:
+        for group in groups:
+            for row in group.rows:
+                self._recent.append((row[0], row[4]))
+                self.durable = row[0]
+        metrics.JOURNAL_WAITING.set(self.sequence - self.durable)
+        self._committed.set()
+        for group in groups:
+            if group.then is not None:
+                group.then()
+
+    def _on_failed(self, error: JournalFailed) -> None:
+        logger.critical("the journal cannot be written", extra={"error": str(error)})
+        if not self.failed.done():
+            self.failed.set_exception(error)
+        self._committed.set()
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    return connection
+
+
+def _commit(connection: sqlite3.Connection, groups: Sequence[_Group]) -> None:
+    rows = [row for group in groups for row in group.rows]
+    acked = max(group.acked for group in groups)
+    started = time.perf_counter()
+    connection.execute("BEGIN IMMEDIATE")
+    if rows:
+        connection.executemany(_INSERT, rows)
+    if acked:
+        connection.execute("INSERT OR REPLACE INTO marks VALUES ('acked', ?)", (acked,))
+        connection.execute("DELETE FROM entries WHERE kind = 'signal_noted' AND sequence <= ?", (acked,))
+    connection.execute("COMMIT")
+    if rows:
+        metrics.JOURNAL_COMMIT.observe(time.perf_counter() - started)
+        metrics.JOURNAL_GROUP.observe(len(rows))
+
+
+def _order_id(entry: JournalEntry) -> str:
+    match entry:
+        case OrderWritten():
+            return entry.intent.client_order_id
+        case OrderChanged():
+            return entry.client_order_id
+        case FillRecorded():
+            return entry.fill.client_order_id
+        case _:
+            return ""

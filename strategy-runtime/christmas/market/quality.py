@@ -1,0 +1,233 @@
+"""Which prints are let into the market: a pure judgement of each one, before anything trades on it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from christmas.market.instrument import Instrument
+from christmas.market.raw import FeedTick
+from christmas.market.tick import Side, Tick
+from christmas.market.trade_order import is_after
+
+TRADE_ID_MAXIMUM: Final = 64
+_LOTS_MAXIMUM: Final = 2**63 - 1
+_TIME_MAXIMUM_US: Final = 2**53
+"""Scores are binary floats, exact up to here (the year 2255)."""
+_CONFIRMATIONS: Final = 3
+_ABSURD_REMEMBERED: Final = 64
+_SIDES: Final[dict[str | None, Side | None]] = {"buy": "buy", "sell": "sell"}
+
+
+class Reason(StrEnum):
+    """Why a print is quarantined."""
+
+    UNKNOWN_SYMBOL = "UnknownSymbol"
+    BAD_TRADE_ID = "BadTradeId"
+    BAD_PRICE = "BadPrice"
+    BAD_QUANTITY = "BadQuantity"
+    OFF_INCREMENT = "OffIncrement"
+    NOT_WHOLE_LOTS = "NotWholeLots"
+    INCONSISTENT_BAR = "InconsistentBar"
+    ABSURD_MOVE = "AbsurdMove"
+    TIME_IN_FUTURE = "TimeInFuture"
+    TIME_TOO_OLD = "TimeTooOld"
+    TRADE_ID_CONFLICT = "TradeIdConflict"
+
+
+class QualityLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What is absurd."""
+
+    max_tick_move: Decimal = Decimal("0.2")
+    """As a fraction of the last price: a print further away waits for others to confirm it."""
+    future_tolerance_us: int = 10_000_000
+    """How far ahead of the estimated market time a print may be."""
+    horizon_us: int = 600_000_000
+    """How far behind the newest print one may be. Trade ids are remembered for as long."""
+    remembered_ids: int = 20_000
+    """At most so many trade ids a symbol; when it is reached the horizon is nearer."""
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    reason: Reason
+    detail: str
+
+
+class Duplicate(msgspec.Struct, frozen=True):
+    """The very print has been accepted before."""
+
+
+Verdict = Tick | Refusal | Duplicate
+_DUPLICATE: Final = Duplicate()
+
+
+class SymbolJudge:
+    """Judges the prints of one symbol in the order of their arrival, and remembers what it needs to."""
+
+    def __init__(self, instrument: Instrument, limits: QualityLimits, known: Iterable[Tick] = ()) -> None:
+        """``known``: ticks accepted in an earlier life, oldest first."""
+        self._symbol = instrument.symbol
+        self._increment = instrument.price_increment
+        exponent = instrument.price_increment.as_tuple().exponent
+        # The exponent a price is written with: as many decimals as the increment has, none for 10 or 1E+1.
+        self._scale = Decimal((0, (1,), min(exponent, 0) if isinstance(exponent, int) else 0))
+        self._lot_size = instrument.lot_size
+        self._limits = limits
+        self._accepted: dict[str, Tick] = {}
+        self._order: deque[Tick] = deque()
+        self._last: Tick | None = None
+        self._newest_us = 0
+        self._floor_us = 0
+        self._level: _NewLevel | None = None
+        self._confirmed: Decimal | None = None
+        self._absurd_ids: deque[str] = deque(maxlen=_ABSURD_REMEMBERED)
+        for tick in known:
+            self._remember(tick)
+
+    @property
+    def last_price(self) -> Decimal | None:
+        """Of the newest accepted print, or the new level that others have confirmed."""
+        return self._confirmed if self._confirmed is not None or self._last is None else self._last.price
+
+    def judge(self, raw: FeedTick, clock_us: int, now_us: int | None) -> Verdict:
+        """The print as a tick, or why it is none.
+
+        ``clock_us`` is the market's clock: a print before it is late. ``now_us`` is the estimated market
+        time; None (a replay, where no wall clock means anything) lets any time pass that is not too old.
+        """
+        latest_us = _TIME_MAXIMUM_US if now_us is None else now_us + self._limits.future_tolerance_us
+        tick = self._form(raw, clock_us, latest_us)
+        return self._admit(tick) if isinstance(tick, Tick) else tick
+
+    def _form(self, raw: FeedTick, clock_us: int, latest_us: int) -> Tick | Refusal:
+        """The print in increments and whole lots, whatever came before it."""
+        trade_id, time_us, price = raw.trade_id, raw.time_us, raw.price
+        if not 0 < len(trade_id) <= TRADE_ID_MAXIMUM:
+            return Refusal(Reason.BAD_TRADE_ID, f"a trade id of {len(trade_id)} characters")
+        if time_us > latest_us:
+            return Refusal(Reason.TIME_IN_FUTURE, f"{time_us - latest_us} µs later than the latest that can be")
+        if not price.is_finite() or price <= 0:
+            return Refusal(Reason.BAD_PRICE, f"price {price}")
+        if not raw.quantity.is_finite() or raw.quantity <= 0:
+            return Refusal(Reason.BAD_QUANTITY, f"quantity {raw.quantity}")
+        try:
+            if price % self._increment:
+                return Refusal(Reason.OFF_INCREMENT, f"price {price} is no multiple of {self._increment}")
+            price = price.quantize(self._scale)
+        except InvalidOperation:
+            return Refusal(Reason.BAD_PRICE, f"price {price} is too large to be exact")
+        try:
+            lots, remainder = divmod(raw.quantity, self._lot_size)
+        except InvalidOperation:
+            return Refusal(Reason.BAD_QUANTITY, f"quantity {raw.quantity} is too large to be exact")
+        if remainder:
+            return Refusal(Reason.NOT_WHOLE_LOTS, f"quantity {raw.quantity} is not in lots of {self._lot_size}")
+        if lots > _LOTS_MAXIMUM:
+            return Refusal(Reason.BAD_QUANTITY, f"{lots} lots")
+        tick = Tick(
+            time_us=time_us,
+            symbol=self._symbol,
+            trade_id=trade_id,
+            price=price,
+            lots=int(lots),
+            taker_side=_SIDES.get(raw.taker_side),
+            late=time_us < clock_us,
+        )
+        is_bar = raw.open is not None or raw.high is not None or raw.low is not None
+        return self._span(raw, tick) if is_bar else tick
+
+    def _admit(self, tick: Tick) -> Verdict:
+        """The tick, if what came before it lets it in."""
+        known = self._accepted.get(tick.trade_id)
+        if known is not None:
+            return _DUPLICATE if _same_content(known, tick) else _conflict(known, tick)
+        time_us = tick.time_us
+        if time_us < self._floor_us or time_us < self._newest_us - self._limits.horizon_us or time_us <= 0:
+            return Refusal(Reason.TIME_TOO_OLD, f"{self._newest_us - time_us} µs behind the newest print")
+        if tick.trade_id in self._absurd_ids:
+            return Refusal(Reason.ABSURD_MOVE, "refused before; delivered again")
+        absurd = self._absurd_move(tick)
+        if absurd is not None:
+            self._absurd_ids.append(tick.trade_id)
+            return absurd
+        self._remember(tick)
+        return tick
+
+    def _span(self, raw: FeedTick, tick: Tick) -> Tick | Refusal:
+        """The tick of a bar replay, with the prices of its whole interval."""
+        prices: list[Decimal] = []
+        for price in (raw.open, raw.high, raw.low):
+            if price is None or not price.is_finite() or price <= 0:
+                return Refusal(Reason.INCONSISTENT_BAR, "open, high and low must all be there and positive")
+            try:
+                if price % self._increment:
+                    return Refusal(Reason.OFF_INCREMENT, f"price {price} is no multiple of {self._increment}")
+                prices.append(price.quantize(self._scale))
+            except InvalidOperation:
+                return Refusal(Reason.BAD_PRICE, f"price {price} is too large to be exact")
+        opened, high, low = prices
+        if not low <= min(opened, tick.price) <= max(opened, tick.price) <= high:
+            return Refusal(Reason.INCONSISTENT_BAR, f"open {opened}, high {high}, low {low}, close {tick.price}")
+        return msgspec.structs.replace(tick, open=opened, high=high, low=low)
+
+    def _absurd_move(self, tick: Tick) -> Refusal | None:
+        """Too far from the last price, until three prints in a row with ids of their own say otherwise.
+
+        The three stay quarantined: only what comes after the level is confirmed is traded on.
+        """
+        last = self.last_price
+        if last is None or tick.price == last or abs(tick.price - last) <= last * self._limits.max_tick_move:
+            self._level = None
+            return None
+        level = self._level
+        if level is None or abs(tick.price - level.price) > level.price * self._limits.max_tick_move:
+            level = self._level = _NewLevel()
+        level.price = tick.price
+        level.prints += 1
+        if level.prints >= _CONFIRMATIONS:
+            self._confirmed = tick.price
+            self._level = None
+        detail = f"price {tick.price} after {last}: {level.prints} of {_CONFIRMATIONS} confirm it"
+        return Refusal(Reason.ABSURD_MOVE, detail)
+
+    def _remember(self, tick: Tick) -> None:
+        if not tick.late and (self._last is None or is_after(tick, self._last)):
+            self._last = tick
+            self._confirmed = None
+        self._newest_us = max(self._newest_us, tick.time_us)
+        self._accepted[tick.trade_id] = tick
+        order = self._order
+        order.append(tick)
+        oldest_us = self._newest_us - self._limits.horizon_us
+        while len(order) > self._limits.remembered_ids or order[0].time_us < oldest_us:
+            forgotten = order.popleft()
+            self._accepted.pop(forgotten.trade_id, None)
+            # What is no longer known could be a duplicate, so nothing as old is taken any more.
+            self._floor_us = max(self._floor_us, forgotten.time_us + 1)
+
+
+class _NewLevel:
+    """Prints far away from the last price that agree with each other."""
+
+    __slots__ = ("price", "prints")
+
+    def __init__(self) -> None:
+        self.price = Decimal(0)
+        self.prints = 0
+
+
+def _same_content(known: Tick, tick: Tick) -> bool:
+    return known.time_us == tick.time_us and known.price == tick.price and known.lots == tick.lots
+
+
+def _conflict(known: Tick, tick: Tick) -> Refusal:
+    return Refusal(
+        Reason.TRADE_ID_CONFLICT,
+        f"trade {tick.trade_id} was {known.lots} lots at {known.price} ({known.time_us}), "
+        f"now {tick.lots} at {tick.price} ({tick.time_us})",
+    )

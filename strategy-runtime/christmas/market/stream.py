@@ -1,0 +1,84 @@
+"""What a market's stream keeps in Redis beside its ticks, and in which keys.
+
+- ``stream:<market>``, a hash: ``clock`` (µs), for each symbol the sequence of its last tick, and
+  ``trimmed:<symbol>``, the time before which its set is no longer complete.
+- ``watermark:<market>``, a hash written by the recorder: for each symbol the time up to which (inclusive)
+  every tick of the stream so far is stored.
+- ``quarantine:<market>``, a bounded stream of the prints that were refused, ids ``<number>-0``.
+
+Ticks, sequences and clock of one write go in one transaction, so a reader that takes sets and hash in one
+transaction too knows exactly which doorbells it has thereby seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from christmas.market.raw import FeedTick
+from christmas.market.tick import ClockAdvance, Tick, TickBatch
+
+CLOCK_FIELD: Final = "clock"
+QUARANTINE_FIELD: Final = "q"
+QUARANTINE_MAXIMUM: Final = 10_000
+_TRIMMED: Final = "trimmed:"
+
+Message = TickBatch | ClockAdvance
+
+
+class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
+    """A print that was not let into the market, and why."""
+
+    print: FeedTick
+    reason: str
+    """CamelCase, one of `christmas.market.quality.Reason`."""
+    detail: str
+    received_us: int
+    """The receiver's clock."""
+
+
+class StreamState(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a market's stream stands: what a gateway that starts again goes on from."""
+
+    clock_us: int = 0
+    sequences: dict[str, int] = {}
+    """By symbol: the sequence of the last tick."""
+    trimmed_us: dict[str, int] = {}
+    """By symbol: ticks before this time may be missing from the set."""
+    recent: dict[str, list[Tick]] = {}
+    """By symbol: the set's newest ticks, oldest first."""
+    quarantine_number: int = 0
+
+
+def stream_key(market: str) -> str:
+    return f"stream:{market}"
+
+
+def watermark_key(market: str) -> str:
+    return f"watermark:{market}"
+
+
+def quarantine_key(market: str) -> str:
+    return f"quarantine:{market}"
+
+
+def trimmed_field(symbol: str) -> str:
+    return _TRIMMED + symbol
+
+
+def parse_stream(fields: Mapping[bytes, bytes]) -> StreamState:
+    """The hash ``stream:<market>`` as HGETALL answers it."""
+    clock_us = 0
+    sequences: dict[str, int] = {}
+    trimmed_us: dict[str, int] = {}
+    for raw_name, raw_value in fields.items():
+        name, value = raw_name.decode(), int(raw_value)
+        if name == CLOCK_FIELD:
+            clock_us = value
+        elif name.startswith(_TRIMMED):
+            trimmed_us[name.removeprefix(_TRIMMED)] = value
+        else:
+            sequences[name] = value
+    return StreamState(clock_us=clock_us, sequences=sequences, trimmed_us=trimmed_us)

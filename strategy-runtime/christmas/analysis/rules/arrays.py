@@ -97,7 +97,7 @@ class _Arrays:
                 return _crossings(*((a, b) if direction == "above" else (b, a)), negated=negated)
             case Logical(operator=word, operands=operands):
                 join = np.logical_and if word == "and" else np.logical_or
-                return cast("BoolArray", reduce(join, [self.condition(operand) for operand in operands]))
+                return reduce(join, [self.condition(operand) for operand in operands])
         raise TypeError(f"not a condition: {term!r}")
 
     def number(self, term: Number) -> FloatArray:
@@ -124,7 +124,7 @@ class _Arrays:
                 values = [self.number(argument) for argument in arguments]
                 if name == "abs":
                     return np.abs(values[0])
-                return cast("FloatArray", reduce(np.minimum if name == "min" else np.maximum, values))
+                return reduce(np.minimum if name == "min" else np.maximum, values)
         raise TypeError(f"not a number: {term!r}")
 
     def _indicator(self, use: IndicatorUse) -> dict[str, FloatArray]:

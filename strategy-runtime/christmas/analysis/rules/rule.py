@@ -6,7 +6,7 @@ is fed bar by bar, and `christmas.analysis.rules.arrays.evaluate_arrays` evaluat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -80,9 +80,14 @@ def compile_rule(text: str, *, role: Role = "exit") -> CompiledRule:
         indicators=uses,
         warm_up=max(1, _bars(condition, {key: indicator.warm_up for key, indicator in built.items()})),
         stable_after=max(1, _bars(condition, {key: indicator.stable_after for key, indicator in built.items()})),
-        anchor=max((indicator.anchor for indicator in built.values()), key=_ANCHORS.index, default="none"),
+        anchor=strongest_anchor(indicator.anchor for indicator in built.values()),
         looks_at_position=looks_at_position(condition),
     )
+
+
+def strongest_anchor(anchors: Iterable[Anchor]) -> Anchor:
+    """What a restart needs so that all of them are right."""
+    return max(anchors, key=_ANCHORS.index, default="none")
 
 
 def build(use: IndicatorUse) -> Indicator:

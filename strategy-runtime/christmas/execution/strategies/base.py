@@ -19,10 +19,11 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from types import CodeType, FunctionType, MappingProxyType, TracebackType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from christmas.analysis.indicators.bar_floats import BarFloats
-from christmas.analysis.indicators.base import Indicator
+from christmas.analysis.indicators.base import Anchor, Indicator
+from christmas.analysis.rules.rule import strongest_anchor
 from christmas.execution.order import Fill
 from christmas.execution.strategies.parameters import ParameterValue, apply_parameters, declared_parameters
 from christmas.execution.strategies.positions import Position, PositionView
@@ -33,6 +34,14 @@ from christmas.market.tick import Tick
 from christmas.telemetry.status import RuleStatus
 
 __all__ = ["Position", "PositionView", "Signal", "Strategy", "StrategyError"]
+
+
+_RESERVED: Final = frozenset(
+    {
+        *("bind", "buy", "close", "history", "instrument", "last_price"),
+        *("now_us", "parameters", "position", "positions", "symbol"),
+    }
+)
 
 
 class StrategyError(Exception):
@@ -58,6 +67,10 @@ class Strategy:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        hidden = _RESERVED.intersection(cls.__dict__)
+        if hidden:
+            name = min(hidden)
+            raise TypeError(f"{cls.__name__}.{name} would hide the Strategy's own {name}; give it another name")
         if "has_exit" not in cls.__dict__:
             cls.has_exit = cls.has_exit or any(
                 _calls_close(value.__code__) for value in cls.__dict__.values() if isinstance(value, FunctionType)
@@ -188,12 +201,16 @@ class Strategy:
     def bind(
         self, symbol: str, instrument: Instrument, positions: Callable[[], Sequence[PositionView]] = tuple
     ) -> None:
-        """Give the instance its symbol and run ``on_start``; ``positions`` tells the symbol's positions, oldest first."""
+        """Give the instance its symbol and run ``on_start``.
+
+        ``positions`` tells the symbol's positions, the oldest first. Raises StrategyError.
+        """
         self._symbol = symbol
         self._instrument = instrument
         self._views = positions
         self._run("on_start", may_trade=False)
-        self._indicators = tuple(value for value in vars(self).values() if isinstance(value, Indicator))
+        mine = (value for value in vars(self).values() if isinstance(value, Indicator))
+        self._indicators = tuple(dict.fromkeys(mine))
 
     def absorb_bar(self, bar: Bar) -> None:
         """Take a bar of history in: indicators and ``history`` move on, no hook runs (warm-up at a start)."""
@@ -238,6 +255,11 @@ class Strategy:
     def stable_bars(self) -> int:
         """Bars of history after which values no longer depend on where the history began. Known after ``bind``."""
         return max((indicator.stable_after for indicator in self._indicators), default=1) + self.warm_up
+
+    @property
+    def anchor(self) -> Anchor:
+        """What else than ``stable_bars`` a restart needs, see `Indicator.anchor`. Known after ``bind``."""
+        return strongest_anchor(indicator.anchor for indicator in self._indicators)
 
     @property
     def acts_on_ticks(self) -> bool:
@@ -294,12 +316,12 @@ def _calls_close(code: CodeType, instance: str | None = None) -> bool:
 
 def _describe(kind: type[Strategy], hook: str, error: Exception) -> str:
     where = f"{kind.__name__}.{hook}"
-    line = _line_in(getattr(kind, hook).__code__.co_filename, error.__traceback__)
+    line = line_in(getattr(kind, hook).__code__.co_filename, error.__traceback__)
     what = str(error) if isinstance(error, StrategyError) else f"{type(error).__name__}: {error}"
     return f"{where}, line {line}: {what}" if line else f"{where}: {what}"
 
 
-def _line_in(filename: str, traceback: TracebackType | None) -> int | None:
+def line_in(filename: str, traceback: TracebackType | None) -> int | None:
     """The line of the innermost frame that belongs to the strategy's own file."""
     line = None
     while traceback is not None:

@@ -14,35 +14,42 @@ _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: 
 
 
 def declared_parameters(kind: type, *, stop: type) -> dict[str, ParameterValue]:
-    """Public class attributes of ``kind`` and its parents below ``stop`` that hold plain values, with their defaults."""
-    found: dict[str, ParameterValue] = {}
+    """Public class attributes with plain values, and these as defaults, of ``kind`` and its parents below ``stop``."""
     reserved = set(vars(stop))
-    for parent in reversed(kind.__mro__):
-        if not issubclass(parent, stop) or parent is stop:
+    return {
+        name: value
+        for parent in reversed(kind.__mro__)
+        if issubclass(parent, stop) and parent is not stop
+        for name, value in vars(parent).items()
+        if not name.startswith("_") and name not in reserved and type(value) in _KINDS
+    }
+
+
+def resolve_parameters(
+    declared: Mapping[str, ParameterValue], given: Mapping[str, ParameterValue]
+) -> tuple[dict[str, ParameterValue], dict[str, str]]:
+    """The declared defaults with what was given, each of its default's type; and by name what is wrong."""
+    values = dict(declared)
+    faults: dict[str, str] = {}
+    for name, value in given.items():
+        if name not in declared:
+            known = ", ".join(sorted(declared)) or "none"
+            faults[name] = f"there is no parameter {name!r}{did_you_mean(name, declared)}; known are: {known}"
             continue
-        for name, value in vars(parent).items():
-            if not name.startswith("_") and name not in reserved and type(value) in _KINDS:
-                found[name] = value
-    return found
+        try:
+            values[name] = _convert(value, type(declared[name]))
+        except (TypeError, InvalidOperation):
+            faults[name] = f"{name} must be {_NAMES[type(declared[name])]}, not {value!r}"
+    return values, faults
 
 
 def apply_parameters(
     owner: str, declared: Mapping[str, ParameterValue], given: Mapping[str, ParameterValue]
 ) -> dict[str, ParameterValue]:
-    """The declared defaults with what was given; raises ParameterError that names all that is wrong."""
-    values = dict(declared)
-    problems = []
-    for name, value in given.items():
-        if name not in declared:
-            known = ", ".join(sorted(declared)) or "none"
-            problems.append(f"{owner} has no parameter {name!r}{did_you_mean(name, declared)} (it has: {known})")
-            continue
-        try:
-            values[name] = _convert(value, type(declared[name]))
-        except (TypeError, InvalidOperation):
-            problems.append(f"{owner}: parameter {name!r} must be {_NAMES[type(declared[name])]}, not {value!r}")
-    if problems:
-        raise ParameterError("; ".join(problems))
+    """`resolve_parameters`, raising ParameterError that tells everything that is wrong."""
+    values, faults = resolve_parameters(declared, given)
+    if faults:
+        raise ParameterError("; ".join(f"{owner}: {fault}" for fault in faults.values()))
     return values
 
 

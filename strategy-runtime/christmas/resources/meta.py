@@ -66,3 +66,13 @@ def duration_us(text: str) -> int:
 def fraction(percent: str) -> Decimal:
     """A `Percent` as a fraction: ``0.05%`` is ``0.0005``."""
     return Decimal(percent.removesuffix("%")) / 100
+
+
+def memory_bytes(quantity: str) -> int:
+    """Bytes of a `Memory`: ``128Mi`` is 134217728."""
+    return int(quantity[:-2]) << {"Ki": 10, "Mi": 20, "Gi": 30}[quantity[-2:]]
+
+
+def cpu_cores(quantity: str) -> Decimal:
+    """Cores of a `Cpu`: ``500m`` is half a core."""
+    return Decimal(quantity[:-1]) / 1000 if quantity.endswith("m") else Decimal(quantity)

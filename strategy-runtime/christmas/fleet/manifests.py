@@ -1,0 +1,44 @@
+"""Reading and checking manifests with all that the fleet knows: also the builtins' parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from christmas.fleet.errors import FleetError
+from christmas.resources.checks import check_rule
+from christmas.resources.load import Loaded, load
+from christmas.resources.problem import path_text
+from christmas.resources.strategy import ParameterValue
+from christmas.resources.validate import Resource, validate
+
+
+def read(paths: Iterable[str | Path], *, known: Iterable[Resource] = ()) -> Loaded:
+    """Manifests from files, folders or ``-``; raises ManifestError with every problem."""
+    return load(paths, known=known, check_builtin=check_builtin)
+
+
+def check(resources: Iterable[Resource], *, known: Iterable[Resource]) -> None:
+    """Check resources that did not come from a file; raises FleetError with the first thing that is wrong."""
+    given = list(resources)
+    replaced = {(type(resource), resource.metadata.name) for resource in given}
+    others = [resource for resource in known if (type(resource), resource.metadata.name) not in replaced]
+    for finding in validate(given, known=others, check_rule=check_rule, check_builtin=check_builtin):
+        if finding.severity == "error":
+            name = f"{finding.kind.lower()}/{finding.name}"
+            raise FleetError(f"{name}: {path_text(finding.path)}: {finding.what}", finding.mend)
+
+
+def check_builtin(name: str, parameters: Mapping[str, ParameterValue]) -> Mapping[str, str]:
+    """What is wrong with a builtin's parameters, by name; under the empty name what belongs to none."""
+    # Only where builtins are checked: they bring the execution layer with them.
+    from christmas.analysis.indicators.parameters import ParameterError  # noqa: PLC0415
+    from christmas.execution.strategies.factory import create_strategy  # noqa: PLC0415
+
+    try:
+        create_strategy(builtin=name, parameters=parameters)
+    except (ParameterError, ValueError) as error:
+        text = str(error)
+        named = [parameter for parameter in parameters if repr(parameter) in text]
+        return {named[0] if len(named) == 1 else "": text}
+    return {}

@@ -1,0 +1,112 @@
+"""What the supervisor knows about one process of the fleet, from its first start on."""
+
+from __future__ import annotations
+
+import random
+import time
+
+from christmas.fleet.backoff import failures_after, restart_delay
+from christmas.fleet.decide import Key, Seen, State
+from christmas.fleet.launch import Launched
+from christmas.fleet.process import exit_text, last_words
+
+
+class Slot:
+    """Survives the restarts of its process."""
+
+    def __init__(self, key: Key, jitter: random.Random) -> None:
+        self.key = key
+        self.launched: Launched | None = None
+        self.state: State = "Absent"
+        self.digest = ""
+        self.ready = False
+        self.not_ready: str = ""
+        self.flat: bool | None = None
+        self.failures = 0
+        self.retry_at = 0.0
+        self.restarts = 0
+        self.reason = ""
+        self.oom = False
+        self.wound_down = False
+        self.stop_why = ""
+        self.rss_bytes = 0
+        self.cpu_percent = 0.0
+        self.http_port = 0
+        self.probed_at = 0.0
+        self.cpu_limited = False
+        self._jitter = jitter
+
+    def seen(self) -> Seen:
+        return Seen(
+            state=self.state,
+            digest=self.digest,
+            ready=self.ready,
+            flat=self.flat,
+            failures=self.failures,
+            retry_at=self.retry_at,
+            reason=self.message,
+            oom=self.oom,
+            wound_down=self.wound_down,
+        )
+
+    @property
+    def message(self) -> str:
+        if self.state == "Running":
+            return self.not_ready
+        if self.state == "Stopping":
+            return f"stopping: {self.stop_why}"
+        return self.reason
+
+    @property
+    def running_s(self) -> float:
+        if self.launched is None or self.state not in {"Running", "Stopping"}:
+            return 0.0
+        return time.monotonic() - self.launched.process.started_at
+
+    def started(self, launched: Launched, digest: str) -> None:
+        if self.launched is not None:
+            self.restarts += 1
+        self.launched = launched
+        self.digest = digest
+        self.state = "Running"
+        self.ready, self.not_ready = False, "starting"
+        self.flat = None
+        self.oom = False
+        self.wound_down = False
+        self.http_port = 0
+        self.stop_why = ""
+
+    def not_started(self, reason: str) -> None:
+        """The program could not even be started."""
+        self.state = "Exited"
+        self._failed(reason, ran_s=0.0)
+
+    def over_memory(self, reason: str) -> None:
+        """It is about to be killed for taking more than its limit."""
+        self.oom, self.reason = True, reason
+
+    def stopping(self, why: str) -> None:
+        self.state, self.stop_why = "Stopping", why
+
+    def exited(self, code: int, *, ended: bool) -> None:
+        """Its process is gone. ``ended``: it had come to the end of what it had to do."""
+        assert self.launched is not None  # noqa: S101 (only what was started exits)
+        self.ready = False
+        self.rss_bytes, self.cpu_percent = 0, 0.0
+        ran_s = time.monotonic() - self.launched.process.started_at
+        if self.state == "Stopping":
+            self.state = "Exited"
+            self.failures, self.retry_at = 0, 0.0
+            self.reason = self.stop_why
+        elif ended and code == 0:
+            self.state, self.reason, self.failures = "Ended", "the market has ended", 0
+        else:
+            self.state = "Exited"
+            words = last_words(self.launched.log)
+            cause = "out of memory: " + self.reason if self.oom else exit_text(code) + (f": {words}" if words else "")
+            self._failed(cause, ran_s=ran_s)
+
+    def _failed(self, reason: str, *, ran_s: float) -> None:
+        self.reason = reason
+        self.failures = failures_after(self.failures, ran_s)
+        self.retry_at = time.monotonic() + restart_delay(self.failures, self._jitter)

@@ -102,8 +102,7 @@ class Simulation:
             return
         if time_us >= self._next_us:
             self._advance(time_us)
-        if time_us > self.clock_us:
-            self.clock_us = time_us
+        self.clock_us = max(self.clock_us, time_us)
         orders = self._by_symbol[tick.symbol]
         if orders:
             self._match(tick, orders, tape)

@@ -38,7 +38,8 @@ def padded(length: int, tail: npt.ArrayLike) -> FloatArray:
 def rolling_sum(values: FloatArray, period: int) -> FloatArray:
     """Sums of ``period`` values, rounded once, as by ``math.fsum``.
 
-    Windows are doubled (2, 4, 8, ... values) and put together from their powers of two, in
+    (So for prices and volumes. Where a window's magnitudes span more than 1e12 : 1, the last bit may
+    differ.) Windows are doubled (2, 4, 8, ... values) and put together from their powers of two, in
     double-double arithmetic (106 bits), so the cost grows with the logarithm of ``period``.
     """
     return _in_chunks(values, period, _window_sums)

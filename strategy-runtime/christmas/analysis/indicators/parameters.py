@@ -50,12 +50,12 @@ def bind(
     Raises ParameterError for the first argument at fault.
     """
     if len(positional) > len(parameters):
-        takes = f"at most {len(parameters)} arguments" if parameters else "no arguments"
+        takes = f"at most {len(parameters)} argument{'s' if len(parameters) > 1 else ''}"
         raise ParameterError(f"{indicator} takes {takes}, not {len(positional)}", position=len(parameters))
     names = [parameter.name for parameter in parameters]
     for name in named:
         if name not in names:
-            known = f"it has {', '.join(names)}" if names else "it has none"
+            known = f"it has {', '.join(names)}"
             raise ParameterError(f"{indicator} has no parameter {name!r}; {known}", parameter=name)
     bound: dict[str, int | float] = {}
     for position, parameter in enumerate(parameters):

@@ -64,7 +64,9 @@ class Hello(_Frame, frozen=True, kw_only=True, tag="hello"):
 class Submit(_Frame, frozen=True, kw_only=True, tag="submit"):
     intent: OrderIntent
     cause_sequence: int = 0
-    """`TickBatch.sequence` of the symbol's tick that led to it; 0 when a clock or a fill did."""
+    """`TickBatch.sequence` of the symbol's ticks that led to it; 0 when a clock or a report did."""
+    cause_clock_us: int = 0
+    """`ClockAdvance.time_us` that led to it, or 0: with it the gateway finds when the cause reached it."""
 
 
 class Cancel(_Frame, frozen=True, kw_only=True, tag="cancel"):
@@ -149,6 +151,8 @@ class Refused(_Frame, frozen=True, kw_only=True, tag="refused"):
 
 class Report(_Frame, frozen=True, kw_only=True, tag="report"):
     report: OrderReport
+    intent: OrderIntent | None = None
+    """Set for an order that the gateway itself placed (``flatten``): no runtime has decided on it."""
 
 
 class Advance(_Frame, frozen=True, kw_only=True, tag="advance"):

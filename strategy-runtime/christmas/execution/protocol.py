@@ -139,7 +139,10 @@ class Welcome(_Frame, frozen=True, kw_only=True, tag="welcome"):
     trading_enabled: bool = True
     reason: str = ""
     realised_pnl: Decimal = Decimal(0)
-    """Of this strategy's closed positions."""
+    """Of this strategy's closed positions, like the three that follow."""
+    closed_trades: int = 0
+    winning_trades: int = 0
+    fees: Decimal = Decimal(0)
 
 
 class Refused(_Frame, frozen=True, kw_only=True, tag="refused"):

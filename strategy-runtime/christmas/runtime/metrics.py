@@ -15,10 +15,10 @@ INTENTS = Counter("christmas_runtime_intents_total", "Orders and cancellations t
 SIGNALS = Counter("christmas_runtime_signals_total", "Rules that fired.", ["signal", "taken"])
 SIGNAL_TO_ORDER = Histogram(
     "christmas_runtime_signal_to_order_seconds",
-    "From the engine's decision to the gateway's word that the venue was sent the order, its way back included.",
+    "From the message that made the engine decide to the gateway's word of the order at the venue, both ways included.",
     buckets=LATENCY_BUCKETS,
 )
-TICK_TO_DECISION = Histogram(
+DECISION = Histogram(
     "christmas_runtime_decision_seconds",
     "How long the engine took for one message of the stream.",
     buckets=LATENCY_BUCKETS,
@@ -28,7 +28,7 @@ RESENT = Counter("christmas_runtime_resent_total", "Intents sent again after a r
 LATE_REPORTS = Counter(
     "christmas_runtime_late_reports_total", "Reports that came after the market time from which they count."
 )
-STATE = Gauge("christmas_runtime_trading", "1 while entries are allowed.")
+TRADING = Gauge("christmas_runtime_trading", "1 while entries are allowed.")
 POSITIONS = Gauge("christmas_runtime_open_positions", "Open positions.")
 REALISED = Gauge("christmas_runtime_realised_pnl", "Realised profit and loss of closed positions, quote currency.")
 UNREALISED = Gauge("christmas_runtime_unrealised_pnl", "Open positions at the last price, quote currency.")

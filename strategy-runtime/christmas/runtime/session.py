@@ -90,7 +90,7 @@ class GatewaySession:
             try:
                 async with asyncio.timeout(CONNECT_DEADLINE_S):
                     reader, writer = await _connect(self._address)
-            except (OSError, TimeoutError, ValueError) as error:
+            except (OSError, TimeoutError) as error:
                 failures += 1
                 delay = random.uniform(0.5, 1.0) * min(BACK_OFF_S[1], BACK_OFF_S[0] * 2**failures)
                 logger.info("the gateway does not answer", extra={"error": str(error), "retry_in_s": round(delay, 2)})

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from christmas.telemetry.settings import ProcessSettings
+
+EXIT_REFUSED: Final = 3
+"""The process ends with it when the gateway refused it for good: starting it again with the same permit
+leads to the same answer."""
 
 
 class RuntimeSettings(ProcessSettings, frozen=True, kw_only=True):

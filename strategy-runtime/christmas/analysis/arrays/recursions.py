@@ -1,6 +1,6 @@
 """Recursions over whole arrays, in the very operations of the incremental forms: equal to the last bit.
 
-A plain loop, since each value needs the one before. Re-ordering it into matrix products would be
+Plain loops, since each value needs the one before. Re-ordering them into matrix products would be
 faster and off by the last bits, enough for a rule to fire in a backtest and not live when a flat
 market leaves two averages a rounding apart.
 """
@@ -8,7 +8,6 @@ market leaves two averages a rounding apart.
 from __future__ import annotations
 
 from collections import deque
-from itertools import accumulate
 
 import numpy as np
 
@@ -27,27 +26,18 @@ def sequential_sum(values: FloatArray) -> float:
 
 def exponential(values: FloatArray, seed: float, weight: float) -> FloatArray:
     """The seed, and the exponential average after each value."""
-
-    def step(average: float, value: float) -> float:
-        return (value - average) * weight + average
-
-    return np.array(list(accumulate(values.tolist(), step, initial=seed)))
+    average = seed
+    return np.array([seed, *[average := (value - average) * weight + average for value in values.tolist()]])
 
 
 def wilder_average(values: FloatArray, seed: float, period: int) -> FloatArray:
     """The seed, and Wilder's average after each value."""
+    average = seed
     kept = period - 1
-
-    def step(average: float, value: float) -> float:
-        return (average * kept + value) / period
-
-    return np.array(list(accumulate(values.tolist(), step, initial=seed)))
+    return np.array([seed, *[average := (average * kept + value) / period for value in values.tolist()]])
 
 
 def wilder_sum(values: FloatArray, seed: float, period: int) -> FloatArray:
     """The seed, and Wilder's smoothed sum after each value."""
-
-    def step(total: float, value: float) -> float:
-        return total - total / period + value
-
-    return np.array(list(accumulate(values.tolist(), step, initial=seed)))
+    total = seed
+    return np.array([seed, *[total := total - total / period + value for value in values.tolist()]])

@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 import msgspec
 
 from christmas.brokers.feeds.error import FeedError
-from christmas.brokers.port import FeedTick
+from christmas.market.raw import FeedTick
 
 
 class BinanceTrade(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from typing import Final
 
 from christmas.brokers.feeds.error import FeedError
 from christmas.brokers.feeds.times import parse_time_us
-from christmas.brokers.port import FeedTick
+from christmas.market.raw import FeedTick
 
 NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "time": ("time", "timestamp", "datetime", "date", "ts", "open_time", "transact_time", "trade_time", "t"),

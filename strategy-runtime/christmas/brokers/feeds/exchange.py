@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from christmas.brokers.feeds.error import FeedError
 from christmas.brokers.feeds.metrics import DUPLICATES, MESSAGES, QUEUE, RECONNECTS
-from christmas.brokers.port import FeedTick
+from christmas.market.raw import FeedTick
 
 STALE_AFTER_S: Final = 20.0
 CONNECT_WITHIN_S: Final = 30.0

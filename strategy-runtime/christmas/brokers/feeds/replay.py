@@ -14,7 +14,8 @@ import msgspec
 from christmas.brokers.feeds.error import FeedError
 from christmas.brokers.feeds.metrics import MESSAGES
 from christmas.brokers.feeds.source import Source
-from christmas.brokers.port import FeedProgress, FeedTick
+from christmas.brokers.port import FeedProgress
+from christmas.market.raw import FeedTick
 from christmas.market.tick import MICROSECONDS_PER_SECOND
 
 LARGEST_BATCH: Final = 1000

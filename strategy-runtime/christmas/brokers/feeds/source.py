@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Final, Literal
 from christmas.brokers.feeds.capture import captured_prints
 from christmas.brokers.feeds.columns import NumberedRow, prints_of
 from christmas.brokers.feeds.error import FeedError
-from christmas.brokers.port import FeedTick
+from christmas.market.raw import FeedTick
 
 if TYPE_CHECKING:
     import pyarrow.parquet

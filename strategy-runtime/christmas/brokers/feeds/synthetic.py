@@ -12,8 +12,8 @@ from typing import Final
 
 from christmas.brokers.feeds.metrics import MESSAGES, SKIPPED_SPANS
 from christmas.brokers.feeds.synthetic_market import SyntheticMarket
-from christmas.brokers.port import FeedTick
 from christmas.market.instrument import Instrument
+from christmas.market.raw import FeedTick
 from christmas.market.tick import MICROSECONDS_PER_SECOND
 
 LARGEST_BATCH: Final = 1000

@@ -27,8 +27,8 @@ from math import ceil, exp, log, log2, log10, sqrt
 from random import Random
 from typing import Final
 
-from christmas.brokers.port import FeedTick
 from christmas.market.instrument import Instrument
+from christmas.market.raw import FeedTick
 from christmas.market.tick import MICROSECONDS_PER_SECOND
 
 SECONDS_PER_YEAR: Final = 365 * 86_400

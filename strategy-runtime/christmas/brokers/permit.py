@@ -11,6 +11,7 @@ import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from decimal import Decimal
+from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
@@ -64,6 +65,14 @@ class Permit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Wall time. A session that is open stays open; a later Hello needs a new permit."""
     limits: Limits | None = None
     """None only for an admin."""
+
+
+def read_key(path: Path) -> bytes:
+    """The key in a file, surrounding white space aside; raises ValueError when it could be guessed."""
+    key = path.read_bytes().strip()
+    if len(key) < MINIMUM_KEY_BYTES:
+        raise ValueError(f"{path}: a permit key has at least {MINIMUM_KEY_BYTES} bytes, this one {len(key)}")
+    return key
 
 
 def limits_of(spec: StrategySpec) -> Limits:

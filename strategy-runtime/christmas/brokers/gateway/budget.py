@@ -19,24 +19,29 @@ class RequestBudget:
         self._self_driven = self_driven
         self._budget = FairBudget(per_minute, now_s())
         self._waiters: dict[Ticket, asyncio.Future[None]] = {}
+        self._tickets: dict[asyncio.Future[None], Ticket] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     @property
     def waiting(self) -> int:
         return self._budget.waiting
 
-    async def take(self, strategy: str, priority: Priority) -> None:
-        """Return when it is this request's turn."""
+    def take(self, strategy: str, priority: Priority) -> asyncio.Future[None] | None:
+        """None: it is this request's turn. Else a future to await, and to `leave` in any case."""
         ticket = self._budget.request(strategy, priority)
         self.pump()
         if ticket.granted:
-            return
-        future = self._waiters[ticket] = asyncio.get_running_loop().create_future()
-        try:
-            await future
-        finally:
-            self._waiters.pop(ticket, None)
-            self._budget.withdraw(ticket)
+            return None
+        future = asyncio.get_running_loop().create_future()
+        self._waiters[ticket] = future
+        self._tickets[future] = ticket
+        return future
+
+    def leave(self, turn: asyncio.Future[None]) -> None:
+        """Done waiting, served or not."""
+        ticket = self._tickets.pop(turn)
+        self._waiters.pop(ticket, None)
+        self._budget.withdraw(ticket)
 
     def pause(self, seconds: float) -> None:
         """The venue said 429."""

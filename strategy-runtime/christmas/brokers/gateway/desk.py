@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from itertools import count
 from typing import Any, Final
@@ -48,13 +49,13 @@ _TROUBLE_AFTER: Final = 3
 class Desk:
     def __init__(
         self,
+        *,
         ledger: Ledger,
         venue: Venue,
         quotes: Quotes,
         budget: RequestBudget,
         timing: Timing,
         bounds: AccountBounds,
-        *,
         broker: str,
         publish: Callable[[Event], None],
     ) -> None:
@@ -77,6 +78,7 @@ class Desk:
         self._placing: set[str] = set()
         self._fetching: set[str] = set()
         self._limits: dict[str, Limits] = {}
+        self._cancels_decided: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._working = 0
         self._idle = asyncio.Event()
@@ -92,9 +94,12 @@ class Desk:
         limits: Limits,
         *,
         received_s: float | None = None,
-        cause_sequence: int = 0,
+        cause_s: float | None = None,
     ) -> None:
-        """Judge an intent, write it down, and see to it. The same one again changes nothing."""
+        """Judge an intent, write it down, and see to it. The same one again changes nothing.
+
+        ``received_s``: when the intent came in, ``cause_s``: when what led to it did (perf_counter).
+        """
         metrics.INTENTS.labels("submit").inc()
         if self._is_repeated(intent, owner):
             return
@@ -117,7 +122,6 @@ class Desk:
                 effective_us=self._known_from(time_us),
             )
             return
-        cause_s = self._quotes.received_s(intent.symbol, cause_sequence)
         self.place(intent, owner, lot_size=lot_size, time_us=time_us, received_s=received_s, cause_s=cause_s)
 
     def place(
@@ -146,8 +150,10 @@ class Desk:
             return
         written = asyncio.get_running_loop().create_future()
         self._ledger.cancel_requested(intent, owner, lambda: _resolve(written))
-        # An order that is just being placed is withdrawn by the task that places it.
-        if intent.client_order_id not in self._placing:
+        if intent.client_order_id in self._placing:
+            # It is withdrawn by the task that places it.
+            self._cancels_decided[intent.client_order_id] = intent.decided_us
+        else:
             self._spawn(self._withdraw(intent.client_order_id, intent.decided_us, written))
 
     # --- from the venue ------------------------------------------------------------------------
@@ -196,8 +202,18 @@ class Desk:
 
     async def settled(self) -> None:
         """Return when nothing is under way but what waits for its turn in the budget; all on disk."""
-        await self._idle.wait()
+        while self._working:
+            await self._idle.wait()
         await self._ledger.journal.flushed()
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """For work on orders outside the desk's own tasks: `settled` waits for it too."""
+        self._work()
+        try:
+            yield
+        finally:
+            self._rest()
 
     async def close(self) -> None:
         """Stop seeing to orders; the journal knows what was under way."""
@@ -208,7 +224,7 @@ class Desk:
     async def request(
         self, name: str, strategy: str, priority: Priority, call: Callable[[], Coroutine[Any, Any, Any]]
     ) -> Any:
-        """One request within the budget and its deadline.
+        """One request within the budget and its deadline; only from work that `settled` waits for.
 
         Raises VenueRejected and VenueError (TimeoutError included as such); waits out VenueRateLimited.
         """
@@ -295,9 +311,10 @@ class Desk:
                 )
         finally:
             self._placing.discard(key)
+            cancel_decided_us = self._cancels_decided.pop(key, 0)
         order = self._book.orders.get(key)
         if order is not None and order.cancel_requested and not order.status.is_final:
-            await self._withdraw(key, 0, None)
+            await self._withdraw(key, cancel_decided_us, None)
 
     async def _send(self, key: str, *, is_first: bool, received_s: float | None, cause_s: float | None) -> bool:
         """Send an order once; whether its fate is certain now."""
@@ -454,11 +471,15 @@ class Desk:
             self.on_trouble(f"{self._unanswered} requests without an answer")
 
     async def _turn(self, strategy: str, priority: Priority) -> None:
+        turn = self._budget.take(strategy, priority)
+        if turn is None:
+            return
         self._rest()
         try:
-            await self._budget.take(strategy, priority)
+            await turn
         finally:
             self._work()
+            self._budget.leave(turn)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._work()

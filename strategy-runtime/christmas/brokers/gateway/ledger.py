@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
@@ -46,8 +46,8 @@ class Ledger:
         self.book = book
         self.on_report: Callable[[str, OrderReport, OrderIntent], None] = lambda _uid, _report, _intent: None
         """Called with a strategy's uid for each report that is on disk, in the order of their sequence."""
-        self.on_step: Callable[[OrderReport], None] = lambda _report: None
-        """Called at once for each step, before it is on disk."""
+        self.on_step: list[Callable[[str, OrderReport], None]] = []
+        """Called at once for each step, before it is on disk, with the strategy's uid."""
         self._quotes = quotes
         self._broker = broker
         self._publish = publish
@@ -177,7 +177,8 @@ class Ledger:
             effective_us=effective_us,
         )
         self.write(*entries, owner=order.strategy_uid, then=lambda: self._told(order, report))
-        self.on_step(report)
+        for callback in self.on_step:
+            callback(order.strategy_uid, report)
         self._publish_step(order, step, time_us, book.position(order.intent.position_id))
         self._count()
 

@@ -85,10 +85,12 @@ OUTBOX_SENT = Counter("christmas_gateway_outbox_entries_total", "Journal entries
 OUTBOX_WAITING = Gauge("christmas_gateway_outbox_waiting_entries", "Journal entries that Redis has not yet.")
 TICKS = Counter("christmas_gateway_ticks_total", "Prints that the feed handed over.")
 TICKS_REFUSED = Counter("christmas_gateway_ticks_refused_total", "Prints that were not passed on.", ["why"])
-FEED_ERRORS = Counter("christmas_gateway_feed_errors_total", "Times that the feed broke and was opened again.")
 MARKET_BATCH = Histogram(
     "christmas_gateway_market_batch_seconds",
     "From the receipt of a batch of prints until it is published and matched.",
     buckets=_MILLISECONDS,
 )
 WINDOWS = Counter("christmas_gateway_lockstep_windows_total", "Windows of a lock-step replay.")
+REPLAY_DONE = Gauge("christmas_gateway_replay_done_rows", "Rows of the replayed files that have been read.")
+REPLAY_TOTAL = Gauge("christmas_gateway_replay_total_rows", "Rows in the replayed files; 0 when that is not known.")
+MARKET_TIME = Gauge("christmas_gateway_market_time_seconds", "The market's clock, seconds since the epoch.")

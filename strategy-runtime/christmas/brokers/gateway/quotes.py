@@ -11,6 +11,7 @@ from christmas.market.tick import Tick
 
 _PLAUSIBLE_US: Final = 10_000_000
 _RECEIPTS_MAXIMUM: Final = 4_096
+_CLOCK: Final = ""
 
 
 class Quotes:
@@ -36,17 +37,30 @@ class Quotes:
     def published(self, symbol: str, sequence: int, received_s: float) -> None:
         """A batch that ends with ``sequence`` was received at ``received_s`` (perf_counter)."""
         self.sequences[symbol] = sequence
-        receipts = self._receipts.get(symbol)
-        if receipts is None:
-            receipts = self._receipts[symbol] = deque(maxlen=_RECEIPTS_MAXIMUM)
-        receipts.append((sequence, received_s))
+        self._note(symbol, sequence, received_s)
 
-    def received_s(self, symbol: str, sequence: int) -> float | None:
-        """When the batch with that tick came in; None when it is too long ago."""
-        receipts = self._receipts.get(symbol)
-        if not sequence or not receipts or receipts[0][0] > sequence:
+    def announced(self, clock_us: int, received_s: float) -> None:
+        """The clock's ``clock_us`` became known at ``received_s``: by a tick, or by the timer."""
+        self.advance(clock_us)
+        self._note(_CLOCK, clock_us, received_s)
+
+    def cause_s(self, symbol: str, sequence: int, clock_us: int) -> float | None:
+        """When what led to an intent was received; None when it is unknown or too long ago."""
+        if sequence:
+            return self._find(symbol, sequence)
+        return self._find(_CLOCK, clock_us) if clock_us else None
+
+    def _note(self, stream: str, number: int, received_s: float) -> None:
+        receipts = self._receipts.get(stream)
+        if receipts is None:
+            receipts = self._receipts[stream] = deque(maxlen=_RECEIPTS_MAXIMUM)
+        receipts.append((number, received_s))
+
+    def _find(self, stream: str, number: int) -> float | None:
+        receipts = self._receipts.get(stream)
+        if not receipts or receipts[0][0] > number:
             return None
-        at = bisect_left(receipts, (sequence, 0.0))
+        at = bisect_left(receipts, (number, 0.0))
         return receipts[at][1] if at < len(receipts) else None
 
     def decided_us(self, claimed_us: int) -> int:

@@ -1,0 +1,197 @@
+"""A replay in lock-step: the market goes on only when every strategy has answered for what it was shown.
+
+Prints are matched at the venue first and collected into a window; a window is published, strategies
+are told to read up to its end, and what they decided reaches the venue before the next print does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+import time
+from collections.abc import Callable, Iterable
+from itertools import chain
+from typing import Final
+
+from christmas.brokers.gateway import metrics
+from christmas.brokers.gateway.budget import RequestBudget
+from christmas.brokers.gateway.desk import Desk
+from christmas.brokers.gateway.ledger import Ledger
+from christmas.brokers.gateway.market import Market
+from christmas.brokers.gateway.plan import OpenBars, Window, next_boundary
+from christmas.brokers.gateway.server import Server
+from christmas.brokers.gateway.session import Session
+from christmas.brokers.port import Feed, FeedTick, SimulatedVenue
+from christmas.execution.order import OrderReport
+from christmas.execution.protocol import Advance
+from christmas.market.stream import Message, Quarantined
+
+logger = logging.getLogger(__name__)
+
+_LAST_WINDOWS: Final = 100
+"""After the last print: enough for orders and reports that are still on their way."""
+
+
+class Lockstep:
+    def __init__(
+        self,
+        market: Market,
+        venue: SimulatedVenue,
+        *,
+        server: Server,
+        desk: Desk,
+        ledger: Ledger,
+        budget: RequestBudget,
+        order_latency_us: int,
+        expected: frozenset[str],
+        skip_until_us: int,
+        on_waiting: Callable[[str | None], None],
+    ) -> None:
+        """``on_waiting`` is told for which strategies the market stands still, or None."""
+        self._market = market
+        self._venue = venue
+        self._server = server
+        self._desk = desk
+        self._budget = budget
+        self._order_latency_us = order_latency_us
+        self._expected = expected
+        self._skip_until_us = skip_until_us
+        self._on_waiting = on_waiting
+        self._window = Window()
+        self._messages: list[Message] = []
+        self._quarantined: list[Quarantined] = []
+        self._bars = OpenBars()
+        self._held: list[int] = []
+        self._advance: Advance | None = None
+        self._joined = asyncio.Event()
+        ledger.on_step.append(self._on_step)
+        server.on_joined = self._on_joined
+
+    async def run(self, feed: Feed) -> None:
+        """Play the feed to its end, and the market a little on, until nothing is under way any more."""
+        await self._all_there()
+        async for batch in feed.batches():
+            for raw in batch:
+                if raw.time_us < self._skip_until_us:
+                    self._market.counts.received += 1
+                else:
+                    await self._take(raw)
+        await self._close()
+        await self._finish()
+
+    # --- prints --------------------------------------------------------------------------------
+
+    async def _take(self, raw: FeedTick) -> None:
+        market, clock_us = self._market, self._market.quotes.clock_us
+        if self._window.must_close_before(raw.time_us, self._order_latency_us):
+            await self._close()
+        await self._pass_boundaries(raw.time_us)
+        sequenced = market.sequencer.accept((raw,))
+        market.counts.add((raw,), sequenced)
+        self._quarantined += sequenced.quarantined
+        self._show(sequenced.messages)
+        if not sequenced.messages or raw.time_us < clock_us - clock_us % 1_000_000:
+            return
+        sessions = self._server.sessions.values()
+        self._bars.add(raw.time_us, {session.timeframe_us for session in sessions})
+        self._window.includes(
+            raw.time_us,
+            acts_on_ticks=any(session.acts_on_ticks for session in sessions),
+            wakes_us=chain(self._held, _timers(sessions, clock_us)),
+        )
+
+    def _show(self, messages: list[Message]) -> None:
+        """Into our own view and to the venue; strategies see them when the window closes."""
+        self._market.note(messages, time.perf_counter())
+        self._market.match(messages)
+        self._messages += messages
+
+    async def _pass_boundaries(self, until_us: int) -> None:
+        while True:
+            clock_us = self._market.sequencer.clock_us
+            boundary_us = next_boundary(self._pending(), clock_us, until_us)
+            if boundary_us is None:
+                return
+            self._show(self._market.sequencer.clock_to(boundary_us))
+            await self._close()
+
+    def _pending(self) -> Iterable[int]:
+        """Market times at which something may happen without a print."""
+        clock_us = self._market.quotes.clock_us
+        event_us, grant_us = self._venue.next_event_us(), self._budget.next_grant_us()
+        return chain(
+            self._bars.ends(clock_us),
+            self._held,
+            _timers(self._server.sessions.values(), clock_us),
+            () if event_us is None else (event_us,),
+            () if grant_us is None else (grant_us,),
+        )
+
+    # --- windows -------------------------------------------------------------------------------
+
+    async def _close(self) -> None:
+        """Publish the window, let every strategy answer, and see to what it decided."""
+        metrics.WINDOWS.inc()
+        await self._desk.settled()
+        market = self._market
+        await market.writer.write(self._messages, self._quarantined)
+        clock_us = market.quotes.clock_us
+        while self._held and self._held[0] <= clock_us:
+            heapq.heappop(self._held)
+        self._window, self._messages, self._quarantined = Window(), [], []
+        self._advance = Advance(clock_us=clock_us, sequences=dict(market.quotes.sequences))
+        for session in tuple(self._server.sessions.values()):
+            session.advance(self._advance)
+        await self._all_answered()
+        self._advance = None
+        await self._desk.settled()
+        self._budget.pump()
+        await self._desk.settled()
+
+    async def _all_answered(self) -> None:
+        """A session that ends without an answer is waited for when its strategy is expected: it comes back
+        and is asked again.
+        """
+        while True:
+            await self._all_there()
+            await asyncio.gather(*(session.wait_answered() for session in self._server.sessions.values()))
+            if self._are_there() and all(session.has_answered for session in self._server.sessions.values()):
+                return
+
+    async def _all_there(self) -> None:
+        while not self._are_there():
+            missing = self._expected - {session.owner.strategy for session in self._server.sessions.values()}
+            self._on_waiting(f"the replay waits for {', '.join(sorted(missing))}")
+            self._joined.clear()
+            await self._joined.wait()
+        self._on_waiting(None)
+
+    def _are_there(self) -> bool:
+        return self._expected <= {session.owner.strategy for session in self._server.sessions.values()}
+
+    def _on_joined(self, session: Session) -> None:
+        if self._advance is not None:
+            session.advance(self._advance)
+        self._joined.set()
+
+    def _on_step(self, _uid: str, report: OrderReport) -> None:
+        if report.effective_us > self._market.quotes.clock_us:
+            heapq.heappush(self._held, report.effective_us)
+
+    # --- the end -------------------------------------------------------------------------------
+
+    async def _finish(self) -> None:
+        """Let the last bars end and what is on its way arrive."""
+        for _ in range(_LAST_WINDOWS):
+            clock_us = self._market.quotes.clock_us
+            event_us = self._venue.next_event_us()
+            pending = [*self._bars.ends(clock_us), *self._held, *(() if event_us is None else (event_us,))]
+            if not pending:
+                break
+            await self._pass_boundaries(max(pending) + 1_000_000)
+        await self._close()
+
+
+def _timers(sessions: Iterable[Session], clock_us: int) -> list[int]:
+    return [session.next_wake_us for session in sessions if session.next_wake_us > clock_us]

@@ -1,0 +1,151 @@
+"""The gateway's end of one connection: frames in and out, silence, and readers that are too slow."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from typing import Final
+
+from christmas.brokers.gateway import metrics
+from christmas.brokers.gateway.ledger import Owner
+from christmas.brokers.permit import Permit
+from christmas.execution.protocol import (
+    Advance,
+    Answered,
+    GatewayFrame,
+    Hello,
+    Ping,
+    ProtocolError,
+    RuntimeFrame,
+    decode_runtime_frame,
+    encode_frame,
+    read_frame_body,
+)
+
+logger = logging.getLogger(__name__)
+
+PING_AFTER_S: Final = 1.0
+SILENCE_S: Final = 3.0
+OUTGOING_MAXIMUM_BYTES: Final = 1 << 20
+
+
+class Connection:
+    """Frames over one socket. What is sent waits in the transport's buffer, up to a bound: a peer that
+    does not read is cut off, it resumes from its last report.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._sent_at = self.heard_at = time.monotonic()
+        self.ended_by: str | None = None
+
+    @property
+    def waiting_bytes(self) -> int:
+        return self._writer.transport.get_write_buffer_size()
+
+    @property
+    def is_open(self) -> bool:
+        return self.ended_by is None
+
+    def send(self, frame: GatewayFrame) -> None:
+        if self.ended_by is not None:
+            return
+        if self.waiting_bytes > OUTGOING_MAXIMUM_BYTES:
+            self.end("slow_reader")
+            return
+        self._sent_at = time.monotonic()
+        self._writer.write(encode_frame(frame))
+
+    async def receive(self) -> RuntimeFrame | None:
+        """The next frame, None at the end; raises ProtocolError."""
+        try:
+            body = await read_frame_body(self._reader)
+        except OSError:
+            return None
+        if body is None:
+            return None
+        self.heard_at = time.monotonic()
+        return decode_runtime_frame(body)
+
+    def beat(self, now_s: float) -> None:
+        """Called a few times a second: ping a silent line, end a dead one."""
+        if now_s - self.heard_at > SILENCE_S:
+            self.end("silence")
+        elif now_s - self._sent_at >= PING_AFTER_S:
+            self.send(Ping())
+
+    def end(self, why: str) -> None:
+        """Cut the connection off; `receive` returns None."""
+        if self.ended_by is None:
+            self.ended_by = why
+            # A frame just written (Refused, Goodbye) still goes out; a peer that does not read gets nothing.
+            if why == "slow_reader":
+                self._writer.transport.abort()
+            else:
+                self._writer.close()
+
+    async def close(self) -> None:
+        self.end("closed")
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(1.0):
+                await self._writer.wait_closed()
+
+
+class Session:
+    """One strategy that is connected."""
+
+    def __init__(self, connection: Connection, permit: Permit, hello: Hello) -> None:
+        self.connection = connection
+        self.permit = permit
+        self.owner = Owner(strategy=permit.strategy, uid=permit.strategy_uid, epoch=permit.epoch)
+        self.instance = hello.instance
+        self.timeframe_us = hello.timeframe_us
+        self.acts_on_ticks = hello.acts_on_ticks
+        self.reported = 0
+        """The last report that this runtime has, by its own word, by its Welcome, or because it was sent."""
+        self.next_wake_us = 0
+        """Market time of the engine's next timer; 0: none."""
+        self._outstanding: Advance | None = None
+        self._answered = asyncio.Event()
+
+    @property
+    def is_open(self) -> bool:
+        return self.connection.is_open
+
+    def send(self, frame: GatewayFrame) -> None:
+        self.connection.send(frame)
+
+    def advance(self, frame: Advance) -> None:
+        """Lock-step: show the strategy the market up to there; it must answer."""
+        self._outstanding = frame
+        self._answered.clear()
+        self.send(frame)
+
+    def answered(self, frame: Answered) -> None:
+        """Raises ProtocolError when nothing was asked."""
+        if self._outstanding is None:
+            raise ProtocolError("Answered, and nothing was asked")
+        if frame.clock_us < self._outstanding.clock_us:
+            raise ProtocolError(f"Answered for {frame.clock_us}, asked for {self._outstanding.clock_us}")
+        self._outstanding = None
+        self.next_wake_us = frame.next_wake_us
+        self._answered.set()
+
+    def ended(self) -> None:
+        """Wake up whoever waits for an answer that will not come."""
+        self._answered.set()
+
+    @property
+    def has_answered(self) -> bool:
+        return self._outstanding is None
+
+    async def wait_answered(self) -> None:
+        """Return when it has answered, or ended."""
+        await self._answered.wait()
+
+
+def count_buffers(connections: list[Connection]) -> None:
+    metrics.SESSION_BUFFER.set(max((connection.waiting_bytes for connection in connections), default=0))

@@ -69,8 +69,10 @@ _DUPLICATE: Final = Duplicate()
 class SymbolJudge:
     """Judges the prints of one symbol in the order of their arrival, and remembers what it needs to."""
 
-    def __init__(self, instrument: Instrument, limits: QualityLimits, known: Iterable[Tick] = ()) -> None:
-        """``known``: ticks accepted in an earlier life, oldest first."""
+    def __init__(
+        self, instrument: Instrument, limits: QualityLimits, known: Iterable[Tick] = (), known_from_us: int = 0
+    ) -> None:
+        """``known``: ticks accepted in an earlier life, oldest first; all of those from ``known_from_us`` on."""
         self._symbol = instrument.symbol
         self._increment = instrument.price_increment
         exponent = instrument.price_increment.as_tuple().exponent
@@ -82,7 +84,7 @@ class SymbolJudge:
         self._order: deque[Tick] = deque()
         self._last: Tick | None = None
         self._newest_us = 0
-        self._floor_us = 0
+        self._floor_us = known_from_us
         self._level: _NewLevel | None = None
         self._confirmed: Decimal | None = None
         self._absurd_ids: deque[str] = deque(maxlen=_ABSURD_REMEMBERED)

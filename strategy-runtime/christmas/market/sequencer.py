@@ -46,7 +46,7 @@ class Sequencer:
         limits = limits or QualityLimits()
         state = state or StreamState()
         self._judges = {
-            symbol: SymbolJudge(instrument, limits, state.recent.get(symbol, ()))
+            symbol: SymbolJudge(instrument, limits, state.recent.get(symbol, ()), state.known_from_us.get(symbol, 0))
             for symbol, instrument in instruments.items()
         }
         self._sequences = {symbol: state.sequences.get(symbol, 0) for symbol in instruments}

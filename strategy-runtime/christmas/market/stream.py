@@ -1,7 +1,8 @@
 """What a market's stream keeps in Redis beside its ticks, and in which keys.
 
-- ``stream:<market>``, a hash: ``clock`` (µs), for each symbol the sequence of its last tick, and
-  ``trimmed:<symbol>``, the time before which its set is no longer complete.
+- ``stream:<market>``, a hash: ``clock`` (µs), for each symbol the sequence of its last tick,
+  ``trimmed:<symbol>``, the time before which its set is no longer complete, and ``quarantine``, the number
+  of prints that were refused.
 - ``watermark:<market>``, a hash written by the recorder: for each symbol the time up to which (inclusive)
   every tick of the stream so far is stored.
 - ``quarantine:<market>``, a bounded stream of the prints that were refused, ids ``<number>-0``.
@@ -12,7 +13,6 @@ transaction too knows exactly which doorbells it has thereby seen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -21,6 +21,7 @@ from christmas.market.raw import FeedTick
 from christmas.market.tick import ClockAdvance, Tick, TickBatch
 
 CLOCK_FIELD: Final = "clock"
+REFUSED_FIELD: Final = "quarantine"
 QUARANTINE_FIELD: Final = "q"
 QUARANTINE_MAXIMUM: Final = 10_000
 _TRIMMED: Final = "trimmed:"
@@ -49,7 +50,9 @@ class StreamState(msgspec.Struct, frozen=True, kw_only=True):
     """By symbol: ticks before this time may be missing from the set."""
     recent: dict[str, list[Tick]] = {}
     """By symbol: the set's newest ticks, oldest first."""
-    quarantine_number: int = 0
+    known_from_us: dict[str, int] = {}
+    """By symbol: ``recent`` holds all ticks from this time on."""
+    refused: int = 0
 
 
 def stream_key(market: str) -> str:
@@ -68,17 +71,22 @@ def trimmed_field(symbol: str) -> str:
     return _TRIMMED + symbol
 
 
-def parse_stream(fields: Mapping[bytes, bytes]) -> StreamState:
-    """The hash ``stream:<market>`` as HGETALL answers it."""
-    clock_us = 0
+def parse_stream(answer: object) -> StreamState:
+    """The hash ``stream:<market>`` as HGETALL answers it: names and values in turn."""
+    if not isinstance(answer, list):
+        raise TypeError(f"HGETALL answered {answer!r}")
+    fields: dict[bytes, bytes] = dict(zip(answer[::2], answer[1::2], strict=True))
+    clock_us = refused = 0
     sequences: dict[str, int] = {}
     trimmed_us: dict[str, int] = {}
     for raw_name, raw_value in fields.items():
         name, value = raw_name.decode(), int(raw_value)
         if name == CLOCK_FIELD:
             clock_us = value
+        elif name == REFUSED_FIELD:
+            refused = value
         elif name.startswith(_TRIMMED):
             trimmed_us[name.removeprefix(_TRIMMED)] = value
         else:
             sequences[name] = value
-    return StreamState(clock_us=clock_us, sequences=sequences, trimmed_us=trimmed_us)
+    return StreamState(clock_us=clock_us, sequences=sequences, trimmed_us=trimmed_us, refused=refused)

@@ -30,35 +30,35 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     """Every request names its verb."""
 
 
-class GetFleet(_Request, kw_only=True, tag="fleet"):
+class GetFleet(_Request, frozen=True, kw_only=True, tag="fleet"):
     pass
 
 
-class Apply(_Request, kw_only=True, tag="apply"):
+class Apply(_Request, frozen=True, kw_only=True, tag="apply"):
     strategies: tuple[Strategy, ...] = ()
     brokers: tuple[Broker, ...] = ()
 
 
-class SetState(_Request, kw_only=True, tag="set_state"):
+class SetState(_Request, frozen=True, kw_only=True, tag="set_state"):
     name: str
     state: Literal["Running", "Suspended"]
 
 
-class Delete(_Request, kw_only=True, tag="delete"):
+class Delete(_Request, frozen=True, kw_only=True, tag="delete"):
     kind: Literal["Strategy", "Broker"]
     name: str
     force: bool = False
     """Also with open positions, which then stay as they are."""
 
 
-class AtGateway(_Request, kw_only=True, tag="gateway"):
+class AtGateway(_Request, frozen=True, kw_only=True, tag="gateway"):
     broker: str
     action: CommandName
     strategy: str | None = None
     reason: str = ""
 
 
-class Shutdown(_Request, kw_only=True, tag="shutdown"):
+class Shutdown(_Request, frozen=True, kw_only=True, tag="shutdown"):
     pass
 
 

@@ -60,6 +60,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     state: State = "Absent"
     digest: str = ""
     ready: bool = False
+    was_ready: bool = False
+    """Since it started."""
     flat: bool | None = None
     """No position and no order of an entry; None: not known."""
     failures: int = 0
@@ -120,7 +122,7 @@ def phase(want: Want, found: Seen) -> Phase:
         return "Deleting" if want.forget else "Suspended"
     match found.state:
         case "Running":
-            return "Running" if found.ready else "Starting"
+            return "Running" if found.was_ready else "Starting"
         case "Exited" if found.oom:
             return "OOMKilled"
         case "Exited" if found.failures >= CRASH_LOOP_FROM:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from christmas.brokers.gateway.settings import GatewaySettings, ReplayOverride
+from christmas.brokers.paper.terms import instrument_of
 from christmas.brokers.permit import Permit, issue, limits_of
 from christmas.fleet.process import ManagedProcess
 from christmas.fleet.session import Session
 from christmas.fleet.state import StateFolder, write_private
-from christmas.ingestion.recorder.settings import RecorderSettings
+from christmas.ingestion.settings import MarketSettings, RecorderSettings
 from christmas.resources.broker import Broker
 from christmas.resources.meta import ResourceRequirements, cpu_cores, memory_bytes
 from christmas.resources.strategy import Strategy
@@ -56,10 +56,15 @@ class Launcher:
         """Written by a gateway whose market has come to its end."""
         return self._state.data("gateway", broker) / "ended.json"
 
-    def recorder(self, brokers: Sequence[str]) -> Launched:
-        common = self._common("recorder", "recorder")
-        markets = tuple(self._session.market(broker) for broker in brokers)
-        settings = RecorderSettings(**common, markets=markets)
+    def recorder(self, brokers: Sequence[Broker]) -> Launched:
+        markets = {
+            self._session.market(broker.metadata.name): MarketSettings(
+                broker=broker.metadata.name,
+                instruments=tuple(instrument_of(instrument) for instrument in broker.spec.instruments),
+            )
+            for broker in brokers
+        }
+        settings = RecorderSettings(**self._common("recorder", "recorder"), markets=markets)
         return self._launched("recorder", "recorder", _RECORDER_MODULE, settings)
 
     def gateway(self, broker: Broker, strategies: Sequence[Strategy]) -> Launched:
@@ -107,7 +112,7 @@ class Launcher:
             "runtime", name, _RUNTIME_MODULE, settings, limits=strategy.spec.resources.limits, epoch=epoch
         )
 
-    def _common(self, kind: str, name: str) -> dict[str, str | None]:
+    def _common(self, kind: str, name: str) -> dict[str, Any]:
         session = self._session
         return {
             "name": f"{kind}-{name}" if kind != name else name,
@@ -160,9 +165,9 @@ def _database_of(kind: str, session: Session) -> str | None:
     return {"recorder": session.database_url, "runtime": session.history_url or session.database_url}.get(kind)
 
 
-def sentry_dsn_file(state: StateFolder) -> str | None:
+def sentry_dsn_file(state: StateFolder, environment: Mapping[str, str]) -> str | None:
     """``SENTRY_DSN`` as a private file: the processes' environment carries no secret."""
-    dsn = os.environ.get("SENTRY_DSN")
+    dsn = environment.get("SENTRY_DSN")
     if not dsn:
         return None
     file = state.path / "sentry.dsn"

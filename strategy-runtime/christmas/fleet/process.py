@@ -17,6 +17,7 @@ import psutil
 from christmas.fleet.spawn import before_exec, scrubbed_environment
 
 LOG_MAXIMUM_BYTES: Final = 20 * 1024 * 1024
+_APPEND: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 
 
 class ManagedProcess:
@@ -47,7 +48,7 @@ class ManagedProcess:
     async def start(self) -> None:
         """Raises OSError when the program cannot be started."""
         trim_log(self._log)
-        with self._log.open("ab", opener=_private) as log:
+        with os.fdopen(os.open(self._log, _APPEND, 0o600), "ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._arguments,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -58,7 +59,7 @@ class ManagedProcess:
                 start_new_session=True,
                 # The parent-death signal and the limits have no other way in; nothing is imported or
                 # allocated between fork and exec.
-                preexec_fn=before_exec(  # noqa: PLW1509
+                preexec_fn=before_exec(
                     parent_death_signal=self._parent_death_signal,
                     data_limit_bytes=self._data_limit_bytes,
                     run_as=self._run_as,
@@ -147,7 +148,3 @@ def exit_text(code: int) -> str:
     with contextlib.suppress(ValueError):
         return f"killed by {signal.Signals(-code).name}"
     return f"killed by signal {-code}"
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

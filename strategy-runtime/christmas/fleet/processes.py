@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Final
 
 from christmas.fleet import metrics
@@ -146,6 +146,7 @@ class Processes:
             return
         was = slot.ready
         slot.ready, slot.not_ready = reason is None, reason or ""
+        slot.was_ready = slot.was_ready or slot.ready
         metrics.READY.labels(slot.key.kind, slot.key.name).set(slot.ready)
         if slot.ready != was:
             self._tell(slot.key, "ready" if slot.ready else f"not ready: {reason}")
@@ -181,7 +182,7 @@ class Processes:
     async def _stop(self, launched: Launched, within_s: float) -> None:
         await launched.process.stop(within_s)
 
-    def _spawn(self, coroutine: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(coroutine)
+    def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

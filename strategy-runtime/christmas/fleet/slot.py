@@ -20,6 +20,7 @@ class Slot:
         self.state: State = "Absent"
         self.digest = ""
         self.ready = False
+        self.was_ready = False
         self.not_ready: str = ""
         self.flat: bool | None = None
         self.failures = 0
@@ -41,6 +42,7 @@ class Slot:
             state=self.state,
             digest=self.digest,
             ready=self.ready,
+            was_ready=self.was_ready,
             flat=self.flat,
             failures=self.failures,
             retry_at=self.retry_at,
@@ -69,7 +71,7 @@ class Slot:
         self.launched = launched
         self.digest = digest
         self.state = "Running"
-        self.ready, self.not_ready = False, "starting"
+        self.ready, self.was_ready, self.not_ready = False, False, "starting"
         self.flat = None
         self.oom = False
         self.wound_down = False

@@ -99,6 +99,6 @@ def _process(key: Key, wants: Mapping[Key, Want], processes: Processes) -> Proce
 
 def _waiting(want: Want, processes: Processes) -> str:
     if not want.run:
-        return "waits for the database" if want.key == RECORDER else ""
+        return ""
     missing = [str(need) for need in want.needs if not processes.seen(need).ready]
     return f"waits for {', '.join(missing)}" if missing else ""

@@ -95,7 +95,7 @@ class EmbeddedPostgres:
             stderr=asyncio.subprocess.STDOUT,
             env=scrubbed_environment(os.environ),
             cwd=self._data,
-            preexec_fn=before_exec(parent_death_signal=signal.SIGKILL, run_as=user),  # noqa: PLW1509
+            preexec_fn=before_exec(parent_death_signal=signal.SIGKILL, run_as=user),
         )
         try:
             async with asyncio.timeout(_INITDB_TIMEOUT_S):
@@ -151,7 +151,7 @@ async def probe_redis(url: str) -> str | None:
     """None when Redis answers, else why not."""
     client = redis.Redis.from_url(url, socket_connect_timeout=_PROBE_TIMEOUT_S, socket_timeout=_PROBE_TIMEOUT_S)
     try:
-        await client.ping()
+        await client.execute_command("PING")
     except (redis.RedisError, OSError) as error:
         return f"{type(error).__name__}: {error}"
     finally:

@@ -8,7 +8,8 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -28,7 +29,7 @@ from christmas.fleet.control import (
     SetState,
     Shutdown,
 )
-from christmas.fleet.database import Schema
+from christmas.fleet.database import bring_schema_up
 from christmas.fleet.decide import Action, Forget, Key, Start, Stop, Want, WindDown, decide
 from christmas.fleet.errors import FleetError
 from christmas.fleet.gateway_client import CommandName, command
@@ -72,7 +73,7 @@ class Supervisor:
         self._tell = _logged(tell)
         self._embedded = {Key("store", store.name): store for store in embedded}
         self._launcher = Launcher(state, session, replay)
-        self._schema = Schema(session.database_url)
+        self._database = "not looked at yet"
         self.catalogue = Catalogue(state, session)
         controller, self._no_cpu_limits = find_cpu_controller()
         self._cpu = CpuLimits(controller, hashlib.sha256(os.fsencode(state.path)).hexdigest()[:8])
@@ -109,9 +110,9 @@ class Supervisor:
             reason = await probe_redis(self._session.redis_url)
             if reason is not None:
                 raise FleetError(f"Redis at REDIS_URL does not answer: {reason}", "start it, or unset REDIS_URL")
-        if not await self._schema.bring_up():
-            self._tell(DATABASE, f"does not answer, recording waits for it: {self._schema.summary}")
-            self._spawn(self._schema.bring_up_when_there(self.processes.changed))
+        self._database, answers = await bring_schema_up(self._session.database_url)
+        if not answers:
+            self._tell(DATABASE, f"does not answer, recording waits for it: {self._database}")
         await self._control.start()
 
     async def run(self) -> None:
@@ -156,7 +157,6 @@ class Supervisor:
             self.catalogue.strategies.values(),
             list(self.catalogue.brokers.values()),
             stores=list(self._embedded),
-            recorder=self._schema.ready,
             deleting=frozenset(self.catalogue.deleting),
         )
         self._wants = {want.key: want for want in wants}
@@ -188,7 +188,7 @@ class Supervisor:
                 store = self._embedded[key]
                 return Launched(process=store.process(), log=self._state.log("store", store.name))
             case "recorder":
-                return self._launcher.recorder(sorted(self.catalogue.brokers))
+                return self._launcher.recorder(list(self.catalogue.brokers.values()))
             case "gateway":
                 return self._launcher.gateway(self.catalogue.brokers[key.name], self.catalogue.of_broker(key.name))
             case "runtime":
@@ -250,6 +250,10 @@ class Supervisor:
             broker = self.catalogue.strategies[key.name].spec.broker_ref.name
         return bool(broker) and self._launcher.ended_file(broker).exists()
 
+    def ended_file(self, broker: str) -> Path:
+        """What a gateway writes when its market has come to its end."""
+        return self._launcher.ended_file(broker)
+
     # --- requests ----------------------------------------------------------------------------------------
 
     async def handle(self, request: Request) -> Answer:
@@ -286,7 +290,7 @@ class Supervisor:
             processes=self.processes,
             wants=self._wants,
             statuses=self._statuses,
-            database=self._schema.summary,
+            database=self._database,
             cpu_limits=self._no_cpu_limits,
             running_s=time.monotonic() - self._begun,
         )
@@ -306,8 +310,8 @@ class Supervisor:
             raise FleetError(result.message)
         return Answer(what=result.message, lines=(result.message,), orders=result.orders, fills=result.fills)
 
-    def _spawn(self, coroutine: asyncio._CoroutineLike[None]) -> None:
-        task = asyncio.ensure_future(coroutine)
+    def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -30,7 +30,6 @@ def wants_of(
     brokers: Sequence[Broker],
     *,
     stores: Sequence[Key],
-    recorder: bool,
     deleting: frozenset[str] = frozenset(),
 ) -> list[Want]:
     """``stores``: the embedded ones. ``deleting``: strategies that are to be wound down and forgotten.
@@ -43,8 +42,7 @@ def wants_of(
     wants.append(
         Want(
             key=RECORDER,
-            digest=digest_of(sorted(broker.metadata.name for broker in brokers)),
-            run=recorder,
+            digest=digest_of([(broker.metadata.name, broker.spec.instruments) for broker in brokers]),
             needs=tuple(stores),
         )
     )

@@ -97,7 +97,7 @@ def _texts(paths: Iterable[str | Path], problems: list[Problem]) -> Iterable[tup
         for file in files:
             try:
                 if file.stat().st_size > _MAXIMUM_BYTES:
-                    raise ValueError("larger than 4 MiB")  # noqa: TRY301
+                    raise ValueError("larger than 4 MiB")
                 yield str(file), file.parent, file.read_text(encoding="utf-8")
             except (OSError, ValueError) as error:
                 what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -109,7 +109,7 @@ def _resource(document: Document, problems: list[Problem]) -> list[Resource]:
     if not isinstance(data, dict):
         problems.append(document.problem((), "not a manifest", "a mapping with apiVersion, kind, metadata and spec"))
         return []
-    kind, version = data.get("kind"), data.get("apiVersion")
+    kind, version = str(data.get("kind")), data.get("apiVersion")
     if version != API_VERSION:
         what = f"{version} is not {API_VERSION}" if "apiVersion" in data else "apiVersion is missing"
         problems.append(document.problem(("apiVersion",), what, f"write apiVersion: {API_VERSION}"))

@@ -127,7 +127,7 @@ def _plain(
     if isinstance(node, yaml.MappingNode):
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = str(loader.construct_object(key_node, deep=True))  # type: ignore[no-untyped-call]
+            key = str(loader.construct_object(key_node, deep=True))
             child = (*path, key)
             place = Place(key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             if key in result:
@@ -149,4 +149,4 @@ def _plain(
     if isinstance(node, yaml.SequenceNode):
         return [_plain(loader, item, (*path, index), document, problems) for index, item in enumerate(node.value)]
     document.spans[path] = _Span(node.start_mark.index, node.end_mark.index, getattr(node, "style", None))
-    return loader.construct_object(node, deep=True)  # type: ignore[no-untyped-call]
+    return loader.construct_object(node, deep=True)

@@ -41,13 +41,16 @@ def _struct(data: Any, kind: type[msgspec.Struct], path: FieldPath) -> Iterator[
         return
     config = kind.__struct_config__
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    mistyped: set[str] = set()
     for key in data:
         if key not in fields and key != config.tag_field and config.forbid_unknown_fields:
-            yield Misfit((*path, key), "unknown field", did_you_mean(key, fields), on_key=True)
+            mend = did_you_mean(key, fields)
+            mistyped.update(name for name in fields if mend == f"did you mean {name}?")
+            yield Misfit((*path, key), "unknown field", mend, on_key=True)
     for name, field in fields.items():
         if name in data:
             yield from _value(data[name], field.type, (*path, name))
-        elif field.required:
+        elif field.required and name not in mistyped:
             yield Misfit(path, f"{name} is missing", f"add {name}: {_describe(field.type)}".rstrip(": "))
 
 
@@ -103,7 +106,7 @@ def _describe(annotation: Any) -> str:
     if get_origin(annotation) is Annotated:
         for extra in get_args(annotation)[1:]:
             if isinstance(extra, msgspec.Meta) and (extra.description or extra.pattern):
-                return extra.description or f"a text like {extra.pattern}"
+                return (extra.description or f"a text like {extra.pattern}").removesuffix(".")
     for argument in get_args(annotation):
         described = _describe(argument)
         if described:

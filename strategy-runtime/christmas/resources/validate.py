@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from christmas.resources.broker import Broker, InstrumentSpec
@@ -29,7 +29,8 @@ class RuleFault(NamedTuple):
     mend: str = ""
 
 
-RuleCheck = Callable[[str], Sequence[RuleFault]]
+Role = Literal["entry", "exit"]
+RuleCheck = Callable[[str, Role], Sequence[RuleFault]]
 BuiltinCheck = Callable[[str, Mapping[str, int | float | str | bool]], Mapping[str, str]]
 """By parameter name (empty: all of them), what is wrong with it."""
 
@@ -100,9 +101,9 @@ def _logic(strategy: Strategy, check_rule: RuleCheck, check_builtin: BuiltinChec
     for name in given[1:]:
         yield find(("spec", name), f"{given[0]} and {name} exclude each other", "keep exactly one of them", on_key=True)
     if spec.rules is not None:
-        for name in ("entry", "exit"):
-            text = getattr(spec.rules, name)
-            for fault in check_rule(text) if text is not None else ():
+        rules: tuple[tuple[Role, str | None], ...] = (("entry", spec.rules.entry), ("exit", spec.rules.exit))
+        for name, text in rules:
+            for fault in check_rule(text, name) if text is not None else ():
                 yield find(("spec", "rules", name), fault.what, fault.mend, offset=fault.offset)
     if spec.builtin is not None and check_builtin is not None:
         for parameter, what in check_builtin(spec.builtin.name, spec.builtin.parameters).items():

@@ -1,0 +1,5 @@
+"""``python -m christmas.cli``."""
+
+from christmas.cli.main import main
+
+main()

@@ -20,8 +20,9 @@ _REASON_LENGTH: Final = 300
 class RuleStrategy(Strategy):
     """Buys at every bar at which ``entry`` holds, and closes the positions for which ``exit`` holds.
 
-    The engine limits how many positions that makes. On a bar on which ``exit`` fires nothing is bought. Without
-    ``exit`` the exit order rests as soon as an entry fills. Both rules share their indicators.
+    The engine limits how many positions that makes. On a bar on which ``exit`` closes a position nothing is
+    bought; while there is none to close, ``exit`` does not count. Without ``exit`` the exit order rests as soon as
+    an entry fills. Both rules share their indicators.
     """
 
     def __init__(self, entry: CompiledRule, exit: CompiledRule | None = None) -> None:  # noqa: A002 - the manifest's word
@@ -40,20 +41,16 @@ class RuleStrategy(Strategy):
             self.buy(reason=_reason("entry", self._entry.explain()))
 
     def _close_where_due(self) -> bool:
-        """Close every position for which the exit rule holds; whether it fired."""
-        rule = self._exit
+        """Close every position for which the exit rule holds and that is not closing yet; whether there was one."""
+        rule, closed = self._exit, False
         if rule is None:
             return False
-        if not rule.rule.looks_at_position and not rule.holds:
-            return False
-        fired = not rule.rule.looks_at_position
         for view in self.positions:
             terms = self._terms(view)
-            if rule.holds_for(terms):
-                fired = True
-                if not view.is_closing:
-                    self.close(position=view, reason=_reason("exit", rule.explain(terms)))
-        return fired
+            if not view.is_closing and rule.holds_for(terms):
+                self.close(position=view, reason=_reason("exit", rule.explain(terms)))
+                closed = True
+        return closed
 
     def _terms(self, view: PositionView) -> PositionTerms:
         profit = None if self.last_price is None else view.profit(self.last_price)

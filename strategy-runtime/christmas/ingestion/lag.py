@@ -34,8 +34,8 @@ async def measure_lag(redis: Redis, market: str, symbols: Sequence[str]) -> Lag:
         marks: dict[bytes, bytes] = await redis.hgetall(watermark_key(market))  # type: ignore[misc]
         async with redis.pipeline(transaction=False) as pipe:
             for symbol in symbols:
-                mark = marks.get(symbol.encode(), b"-inf")
-                pipe.zcount(ticks_key(market, symbol), b"(" + mark, "+inf")
+                behind = marks.get(symbol.encode(), b"-inf").decode()
+                pipe.zcount(ticks_key(market, symbol), f"({behind}", "+inf")
                 pipe.zrange(ticks_key(market, symbol), -1, -1, withscores=True)
             replies: list[Any] = await pipe.execute()
     ticks, longest_us = 0, 0

@@ -162,14 +162,15 @@ class SetCursor:
         self._phase, self._limit, self._older_from_us = _Phase.FORWARD, self._page, None
 
     def _learn(self, members: Sequence[bytes], times_us: Sequence[int]) -> list[bytes]:
-        known = self._known
-        new = [member for member in members if member not in known]
-        if len(new) == len(members):
-            known.update(zip(members, times_us, strict=True))
-        elif new:
-            known.update((member, time) for member, time in zip(members, times_us, strict=True) if member not in known)
-        self._found += len(new)
-        return new
+        known, horizon_us = self._known, self._horizon_us
+        new = [(member, time) for member, time in zip(members, times_us, strict=True) if member not in known]
+        known.update(new)
+        # What is older than all that is known one by one may have been there before the count began.
+        if horizon_us is None or not new or new[0][1] >= horizon_us:
+            self._found += len(new)
+        else:
+            self._found += sum(time >= horizon_us for _, time in new)
+        return [member for member, _ in new]
 
     def _forget(self) -> None:
         surplus = len(self._known) - self._remembered

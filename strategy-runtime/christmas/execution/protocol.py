@@ -142,7 +142,7 @@ class Welcome(_Frame, frozen=True, kw_only=True, tag="welcome"):
     """Of this strategy's closed positions, like the three that follow."""
     closed_trades: int = 0
     winning_trades: int = 0
-    fees: Decimal = Decimal(0)
+    fees_paid: Decimal = Decimal(0)
 
 
 class Refused(_Frame, frozen=True, kw_only=True, tag="refused"):

@@ -34,7 +34,10 @@ class EntrySituation(msgspec.Struct, frozen=True, kw_only=True):
 def entry_price(signal: Signal, at: EntrySituation) -> Decimal | None:
     """The signal's limit, or else the last price; on the increment in the buyer's favour. None: no price yet."""
     price = at.last_price if signal.limit is None else signal.limit
-    return None if price is None else at.instrument.price_floor(price)
+    if price is None:
+        return None
+    # The same price is the same text, whether it came from the stream or from history.
+    return at.instrument.price_floor(price).quantize(at.instrument.price_increment)
 
 
 def decide_entry(signal: Signal, at: EntrySituation) -> Size:

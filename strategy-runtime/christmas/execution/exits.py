@@ -76,8 +76,11 @@ def decide_exit(holding: Holding, market: Market, clock_us: int, config: ExitCon
     if trip.lots <= 0:
         return HOLD
     if config.maximum_age_us is not None and clock_us >= trip.opened_us + config.maximum_age_us:
-        age_s = (clock_us - trip.opened_us) // 1_000_000
-        return ExitDecision(action="market", reason=f"maximumAge: held for {age_s} s", breaks_policy="maximumAge")
+        # The limit, not the age: a decision that is made again after a restart reads the same.
+        age_s = Decimal(config.maximum_age_us) / 1_000_000
+        return ExitDecision(
+            action="market", reason=f"maximumAge: held for {age_s} s or longer", breaks_policy="maximumAge"
+        )
     if market.is_drawdown_exceeded:
         return ExitDecision(
             action="market",
@@ -143,7 +146,9 @@ def lowest_price(proceeds: Decimal, lots: int, instrument: Instrument, fee: Deci
         notional(instrument.price_increment, instrument.lot_size, lots), EXACT.subtract(_ONE, fee)
     )
     increments = _UPWARDS.divide(proceeds, per_increment).to_integral_value(ROUND_CEILING)
-    return EXACT.multiply(max(increments, _ONE), instrument.price_increment)
+    price = EXACT.multiply(max(increments, _ONE), instrument.price_increment)
+    # The same price is the same text, however many zeros the amounts that led to it carried.
+    return price.quantize(instrument.price_increment, context=EXACT)
 
 
 def break_even_price(trip: RoundTrip, instrument: Instrument, fees: Fees) -> Decimal:

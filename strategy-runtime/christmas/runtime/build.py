@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from christmas.execution.engine import CapitalConfig, Engine, EngineConfig, ExitConfig
+from christmas.execution.config import CapitalConfig, EngineConfig, ExitConfig
+from christmas.execution.engine import Engine
 from christmas.execution.protocol import Welcome
 from christmas.execution.strategies.base import Strategy as StrategyClass
 from christmas.execution.strategies.factory import create_strategy
@@ -36,7 +37,7 @@ def _create(spec: manifest.StrategySpec) -> StrategyClass:
 
 def acts_on_ticks(spec: manifest.StrategySpec, strategies: Mapping[str, StrategyClass]) -> bool:
     """Whether a single tick, not only a bar's end, can make this strategy act."""
-    return spec.exit.policy != "NoLoss" or any(strategy.acts_on_ticks for strategy in strategies.values())
+    return exit_config(spec.exit).acts_on_ticks or any(strategy.acts_on_ticks for strategy in strategies.values())
 
 
 def build_engine(
@@ -58,13 +59,14 @@ def build_engine(
             per_trade=Decimal(spec.capital.per_trade),
             max_positions=spec.capital.max_positions,
         ),
-        exit=_exit(spec.exit),
+        exit=exit_config(spec.exit),
         fees=welcome.fees,
     )
     return Engine(config, strategies)
 
 
-def _exit(spec: manifest.Exit) -> ExitConfig:
+def exit_config(spec: manifest.Exit) -> ExitConfig:
+    """The manifest's exit policy in the engine's words. Raises ValueError for a policy without its numbers."""
     return ExitConfig(
         policy=spec.policy,
         minimum_profit=fraction(spec.minimum_profit),

@@ -32,25 +32,33 @@ class Driver:
     """Shows messages and reports to an engine and sends its output, with the latency of each order."""
 
     def __init__(
-        self, engine: Engine, outgoing: Outgoing, on_signal: Callable[[SignalNote], None] = lambda _: None
+        self,
+        engine: Engine,
+        outgoing: Outgoing,
+        *,
+        known_us: int = 0,
+        on_signal: Callable[[SignalNote], None] = lambda _: None,
     ) -> None:
+        """``known_us``: market time up to which the stream is history, which the engine only absorbs."""
         self.engine = engine
+        self._known_us = known_us
         self._outgoing = outgoing
         self._on_signal = on_signal
         self._decided_at: dict[str, float] = {}
-        self.shown = 0
-        """Messages so far."""
 
     def show(self, message: TickBatch | ClockAdvance) -> None:
         """Let the engine see one message of the stream, and send what it decides."""
         started = perf_counter()
-        self.shown += 1
         if isinstance(message, ClockAdvance):
-            self.engine.on_clock(message.time_us)
-            self._send(started, cause_clock_us=message.time_us)
+            if message.time_us > self._known_us:
+                self.engine.on_clock(message.time_us)
+                self._send(started, cause_clock_us=message.time_us)
         else:
             for tick in message.ticks:
-                self.engine.on_tick(tick)
+                if tick.time_us > self._known_us:
+                    self.engine.on_tick(tick)
+                else:
+                    self.engine.absorb_tick(tick)
             metrics.TICKS.labels(message.ticks[0].symbol).inc(len(message.ticks))
             self._send(started, cause_sequence=message.sequence)
         metrics.DECISION.observe(perf_counter() - started)

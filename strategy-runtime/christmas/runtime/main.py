@@ -34,7 +34,7 @@ from christmas.runtime.driver import Driver
 from christmas.runtime.session import GatewaySession, SessionRefused
 from christmas.runtime.settings import EXIT_REFUSED, RuntimeSettings
 from christmas.runtime.status import StatusWriter
-from christmas.runtime.warm_up import warm_up
+from christmas.runtime.warm_up import load_history
 from christmas.telemetry.events import AlertEvent, SignalEvent, StateEvent
 from christmas.telemetry.process import ProcessContext
 from christmas.telemetry.publisher import EventPublisher
@@ -82,9 +82,10 @@ class Runtime:
                     return work.result()
                 if stop in done:
                     return 0
-                for task in done:
-                    task.result()
-                    self._tasks.remove(task)
+                for task in self._tasks:
+                    if task.done():
+                        task.result()
+                self._tasks = [task for task in self._tasks if not task.done()]
         finally:
             stop.cancel()
             await self._close(work)
@@ -143,11 +144,32 @@ class Runtime:
 
     async def _start(self, welcome: Welcome) -> None:
         engine = build_engine(self._name, self._spec, self._strategies, welcome)
-        self._driver = Driver(engine, self._session, self._on_signal)
-        self._status = StatusWriter(self._redis, welcome.market, self._name, welcome.epoch, engine)
-        reader = TickReader(self._settings.redis_url, welcome.market, self._spec.symbols)
+        engine.restore(
+            welcome.orders,
+            welcome.clock_us,
+            welcome.realised_pnl,
+            closed_trades=welcome.closed_trades,
+            winning_trades=welcome.winning_trades,
+            fees=welcome.fees_paid,
+            last_report_sequence=welcome.last_report_sequence,
+        )
+        timeframe_us = duration_us(self._spec.timeframe)
+        bar_us = welcome.clock_us - welcome.clock_us % timeframe_us
+        history = await load_history(
+            self._strategies,
+            redis=self._redis,
+            database_url=self._settings.database_url,
+            market=welcome.market,
+            timeframe_us=timeframe_us,
+            until_us=bar_us,
+        )
+        engine.warm_up(history)
+        # The bar that had begun is read again from its start, so that it is whole.
+        reader = TickReader(self._settings.redis_url, welcome.market, self._spec.symbols, start=bar_us)
+        await reader.start()
         self._reader = reader
-        await warm_up(engine, reader, self._redis, welcome, self._settings.database_url)
+        self._driver = Driver(engine, self._session, known_us=welcome.clock_us, on_signal=self._on_signal)
+        self._status = StatusWriter(self._redis, welcome.market, self._name, welcome.epoch, engine)
         if welcome.mode == "live":
             self._tasks.append(asyncio.create_task(self._follow_stream(reader, self._driver), name="stream"))
         self._tasks.append(asyncio.create_task(self._status.keep_writing(), name="status"))

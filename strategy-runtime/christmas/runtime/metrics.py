@@ -10,7 +10,7 @@ LATENCY_BUCKETS = (
 )  # fmt: skip
 
 TICKS = Counter("christmas_runtime_ticks_total", "Ticks that the engine was shown.", ["symbol"])
-BARS = Gauge("christmas_runtime_warm_bars", "Bars that the indicators were warmed up with at the start.", ["symbol"])
+WARM_UP_BARS = Gauge("christmas_runtime_warm_up_bars", "Bars of history at the start.", ["symbol"])
 INTENTS = Counter("christmas_runtime_intents_total", "Orders and cancellations that the engine decided on.", ["kind"])
 SIGNALS = Counter("christmas_runtime_signals_total", "Rules that fired.", ["signal", "taken"])
 SIGNAL_TO_ORDER = Histogram(
@@ -25,9 +25,6 @@ DECISION = Histogram(
 )
 SESSIONS = Counter("christmas_runtime_sessions_total", "Sessions opened with the gateway.")
 RESENT = Counter("christmas_runtime_resent_total", "Intents sent again after a reconnect, with the same order id.")
-LATE_REPORTS = Counter(
-    "christmas_runtime_late_reports_total", "Reports that came after the market time from which they count."
-)
 TRADING = Gauge("christmas_runtime_trading", "1 while entries are allowed.")
 POSITIONS = Gauge("christmas_runtime_open_positions", "Open positions.")
 REALISED = Gauge("christmas_runtime_realised_pnl", "Realised profit and loss of closed positions, quote currency.")

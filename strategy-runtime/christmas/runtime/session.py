@@ -40,6 +40,8 @@ SILENCE_S: Final = 3.0
 PING_EVERY_S: Final = 1.0
 BACK_OFF_S: Final = (0.05, 5.0)
 OUTGOING_MAXIMUM_BYTES: Final = 1 << 20
+_PASSING: Final = frozenset({"NotReconciled", "TooManySessions"})
+"""Refusals that a later attempt may not meet."""
 
 
 class SessionRefused(Exception):
@@ -137,6 +139,8 @@ class GatewaySession:
             if isinstance(frame, Ping):
                 continue
             if isinstance(frame, Refused):
+                if frame.code in _PASSING:
+                    raise ProtocolError(f"refused for now: {frame.reason}")
                 raise SessionRefused(frame)
             if isinstance(frame, Welcome):
                 self._open(writer, frame)

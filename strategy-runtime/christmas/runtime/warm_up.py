@@ -1,0 +1,83 @@
+"""History for the indicators: as many bars as make a restarted strategy decide like one that never stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Final
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from christmas.execution.strategies.base import Strategy
+from christmas.market.bar import Bar
+from christmas.market.history import recent_bars
+from christmas.runtime import metrics
+
+logger = logging.getLogger(__name__)
+
+_DEADLINE_S: Final = 15.0
+_DATABASE_DEADLINE_S: Final = 10.0
+
+
+async def load_history(
+    strategies: Mapping[str, Strategy],
+    *,
+    redis: Redis,
+    database_url: str | None,
+    market: str,
+    timeframe_us: int,
+    until_us: int,
+) -> list[Bar]:
+    """The bars that end by ``until_us`` (market time, µs), oldest first, of all symbols together.
+
+    Redis has the recent ones; what it does not reach back to comes from the database. When neither
+    answers the strategy starts with what there is and warms up on live bars: history only watches.
+    """
+    bars: list[Bar] = []
+    for symbol, strategy in strategies.items():
+        wanted = strategy.stable_bars
+        recent: list[Bar] = []
+        try:
+            async with asyncio.timeout(_DEADLINE_S):
+                recent = await recent_bars(redis, market, symbol, timeframe_us, count=wanted, until_us=until_us)
+        except (RedisError, OSError, TimeoutError) as error:
+            logger.warning("Redis gave no history", extra={"symbol": symbol, "error": str(error)})
+        if len(recent) < wanted and database_url is not None and until_us > 0:
+            before_us = recent[0].start_us if recent else until_us
+            older = await _from_database(
+                database_url, market, symbol, timeframe_us, count=wanted - len(recent), until_us=before_us
+            )
+            recent = older + recent
+        metrics.WARM_UP_BARS.labels(symbol).set(len(recent))
+        bars += recent
+    return in_order(bars)
+
+
+def in_order(bars: Iterable[Bar]) -> list[Bar]:
+    """As the market went: by end, and within one moment by symbol."""
+    return sorted(bars, key=lambda bar: (bar.end_us, bar.symbol))
+
+
+async def _from_database(
+    database_url: str, market: str, symbol: str, timeframe_us: int, *, count: int, until_us: int
+) -> list[Bar]:
+    # The driver costs memory: only a strategy whose history Redis does not hold loads it.
+    import asyncpg  # noqa: PLC0415
+
+    from christmas.ingestion.history import load_bars  # noqa: PLC0415
+
+    try:
+        async with asyncio.timeout(_DATABASE_DEADLINE_S):
+            pool = await asyncpg.create_pool(database_url, min_size=1, max_size=1)
+            try:
+                bars: list[Bar] = await load_bars(pool, market, symbol, timeframe_us, count, until_us)
+                return bars
+            finally:
+                with suppress(OSError, TimeoutError):
+                    await pool.close()
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        logger.warning("the database gave no history", extra={"symbol": symbol, "error": str(error)})
+        return []

@@ -75,11 +75,11 @@ class ReplayFeed:
         messages = MESSAGES.labels("replay")
         pacer: _Pacer | None = None
         counted = 0
-        prints = self._prints()
-        following = next(prints, None)
+        prints = _Prints(self._prints())
+        following = prints.next()
         for turn in count(1):
             if following is None or self._closed:
-                return
+                break
             paced_us, tick = following
             if self._speed is not None and tick.time_us >= self._paced_from_us:
                 pacer = pacer or _Pacer(paced_us, self._speed)
@@ -89,15 +89,17 @@ class ReplayFeed:
                 if turn % _BREATHE_EVERY == 0:
                     await asyncio.sleep(0)
             batch = [tick]
-            following = next(prints, None)
+            following = prints.next()
             while following is not None and following[0] <= until_us and len(batch) < LARGEST_BATCH:
                 batch.append(following[1])
-                following = next(prints, None)
+                following = prints.next()
             self._time_us = batch[-1].time_us
             done = self._rows_before + self._rows()
             messages.inc(done - counted)
             counted = done
             yield batch
+        if prints.error is not None and not self._closed:
+            raise prints.error
 
     async def close(self) -> None:
         self._closed = True
@@ -123,6 +125,21 @@ class ReplayFeed:
         if len(self._sources) == 1:
             return self._sources[0].prints()
         return merge(*(source.prints() for source in self._sources), key=lambda timed: timed[0])
+
+
+class _Prints:
+    """Looks one print ahead, and keeps an error for when what came before it has been handed over."""
+
+    def __init__(self, prints: Iterator[TimedPrint]) -> None:
+        self._prints = prints
+        self.error: FeedError | None = None
+
+    def next(self) -> TimedPrint | None:
+        try:
+            return next(self._prints, None)
+        except FeedError as error:
+            self.error = error
+            return None
 
 
 class _Pass:

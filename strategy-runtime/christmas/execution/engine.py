@@ -118,8 +118,9 @@ class Engine:
 
         ``realised_pnl``, the counts and ``fees`` are of all closed positions, those among ``orders`` included.
         Reports up to ``last_report_sequence`` about orders that are not given are taken as known. Exits that are
-        missing are decided here, at ``clock_us``; under StopLoss and Trailing once a price is known: a stop whose
-        market order had not reached the journal is decided again, from the price of then.
+        missing are decided here, at ``clock_us``; under StopLoss and Trailing once a price is known. What had led
+        to no order is not in the journal and is decided anew: a stop from the price of then, an exit rule when it
+        fires again.
         """
         self._clock_us = clock_us
         self._is_restored = True

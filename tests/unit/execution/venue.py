@@ -1,4 +1,4 @@
-"""A small venue and a market for tests of the engine: fills upon prints only, in parts, with fees, latency and refusals.
+"""A small venue and a market for tests of the engine: fills upon prints, in parts, with fees, latency and refusals.
 
 All chance comes from the seed and the order's id, so a run may be repeated, restarted or cut anywhere.
 """
@@ -199,9 +199,7 @@ class Venue:
             )
         )
         whole = order.filled == intent.lots
-        reports = [
-            self._report(order, OrderStatus.FILLED if whole else OrderStatus.PARTIALLY_FILLED, tick, fill)
-        ]
+        reports = [self._report(order, OrderStatus.FILLED if whole else OrderStatus.PARTIALLY_FILLED, tick, fill)]
         if not whole and self._chance(order, f"expire {order.fills}") < terms.expire:
             reports.append(self._report(order, OrderStatus.EXPIRED, tick))
         return reports
@@ -244,9 +242,12 @@ class Session:
         self._reports: list[OrderReport] = []
         self._shown: list[Tick] = []
 
-    def run(self, ticks: Sequence[Tick], restarts: frozenset[int] = frozenset()) -> bytes:
+    def run(
+        self, ticks: Sequence[Tick], restarts: frozenset[int] = frozenset(), *, only_when_journaled: bool = False
+    ) -> bytes:
+        """All intents as JSON. ``only_when_journaled``: no restart while a rule has fired and led to no order yet."""
         for number, tick in enumerate(ticks):
-            if number in restarts:
+            if number in restarts and not (only_when_journaled and self._has_unwritten_decision()):
                 self.restart()
             second = tick.time_us // SECOND * SECOND
             if self._every_second:
@@ -300,6 +301,9 @@ class Session:
         for report in later:
             engine.on_report(report)
         self._collect()
+
+    def _has_unwritten_decision(self) -> bool:
+        return any(position.rule_reason and not position.exits for position in self.engine._book.open.values())
 
     def _collect(self) -> None:
         for output in self.engine.take_output():

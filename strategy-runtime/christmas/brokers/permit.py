@@ -68,8 +68,8 @@ class Permit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 def read_key(path: Path) -> bytes:
-    """The key in a file, surrounding white space aside; raises ValueError when it could be guessed."""
-    key = path.read_bytes().strip()
+    """The key in a file, every byte of it; raises ValueError when it could be guessed."""
+    key = path.read_bytes()
     if len(key) < MINIMUM_KEY_BYTES:
         raise ValueError(f"{path}: a permit key has at least {MINIMUM_KEY_BYTES} bytes, this one {len(key)}")
     return key

@@ -9,9 +9,10 @@ import logging
 import random
 import sys
 import time
+from collections.abc import Callable, Coroutine
 from decimal import Decimal
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from redis.asyncio import Redis
@@ -37,6 +38,7 @@ from christmas.brokers.gateway.risk import AccountBounds
 from christmas.brokers.gateway.server import Identity, Server
 from christmas.brokers.gateway.settings import GatewaySettings, broker_of, feed_of, is_lockstep, market_of
 from christmas.brokers.gateway.timing import Timing, lockstep_timing
+from christmas.brokers.paper.ledger import LedgerUnusable
 from christmas.brokers.paper.venue import PaperVenue
 from christmas.brokers.permit import read_key
 from christmas.brokers.port import Feed, VenueError
@@ -60,6 +62,8 @@ _SEEDED_S: Final = 900
 _FLUSH_S: Final = 10.0
 _LAST_BARS: Final = 3
 _WATCH_EVERY_S: Final = 0.25
+_UNUSABLE: Final = 2
+"""The exit code for settings with which no start can succeed."""
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,6 +168,7 @@ class Gateway:
         if self._settings.replay is not None:
             market.counts.quarantined = state.refused
         await self._writer.start()
+        drive = await self._drive(market, instruments, state)
         self.server.opened.set()
         self._spawn(self._reconciler.run(), "reconciler")
         self._reconciler.request("start")
@@ -171,8 +176,7 @@ class Gateway:
         gc.collect()
         gc.freeze()
         self._spawn(self._watch(), "watch")
-        run = self._run_lockstep if self.is_lockstep else self._run_live
-        return await self._until_over(asyncio.create_task(run(market, instruments, state), name="market"), market)
+        return await self._until_over(asyncio.create_task(drive(), name="market"), market)
 
     async def close(self) -> None:
         """Stop in an order in which nothing that was written is lost."""
@@ -229,40 +233,43 @@ class Gateway:
             on_advance=self._budget.pump if self.is_lockstep else lambda: None,
         )
 
-    def _open_feed(self, instruments: dict[str, Instrument], skip_until_us: int) -> Feed:
+    # --- the market ----------------------------------------------------------------------------
+
+    async def _drive(
+        self, market: Market, instruments: dict[str, Instrument], state: StreamState
+    ) -> Callable[[], Coroutine[Any, Any, None]]:
+        """Open the feed; what is returned plays it to its end. Raises FeedError."""
+        skip_until_us = skipped_until(state) if self._feed_spec.replay is not None else 0
         feed = self._feed = open_feed(
             self._feed_spec, instruments, base_dir=Path(self._settings.base_dir), paced_from_us=skip_until_us
         )
-        return feed
-
-    # --- the market ----------------------------------------------------------------------------
-
-    async def _run_lockstep(self, market: Market, instruments: dict[str, Instrument], state: StreamState) -> None:
-        skip_until_us = skipped_until(state)
-        lockstep = Lockstep(
-            market,
-            self.venue,
-            server=self.server,
-            desk=self.desk,
-            ledger=self.ledger,
-            budget=self._budget,
-            order_latency_us=self._order_latency_us,
-            expected=frozenset(self._settings.expected_sessions),
-            skip_until_us=skip_until_us,
-            on_waiting=self._on_waiting,
-        )
-        await self.desk.settled()
-        await lockstep.run(self._open_feed(instruments, skip_until_us))
-
-    async def _run_live(self, market: Market, instruments: dict[str, Instrument], state: StreamState) -> None:
-        is_replay = self._feed_spec.replay is not None
-        skip_until_us = skipped_until(state) if is_replay else 0
-        live = LiveMarket(market, is_replay=is_replay, skip_until_us=skip_until_us)
-        feed = self._open_feed(instruments, skip_until_us)
+        if self.is_lockstep:
+            lockstep = Lockstep(
+                market,
+                self.venue,
+                server=self.server,
+                desk=self.desk,
+                ledger=self.ledger,
+                budget=self._budget,
+                order_latency_us=self._order_latency_us,
+                expected=frozenset(self._settings.expected_sessions),
+                skip_until_us=skip_until_us,
+                on_waiting=self._on_waiting,
+            )
+            return lambda: self._run_lockstep(lockstep, feed)
+        live = LiveMarket(market, is_replay=self._feed_spec.replay is not None, skip_until_us=skip_until_us)
         if isinstance(feed, SyntheticFeed):
+            # Strategies find their warm-up in Redis and trade at once; nobody is shown this as news.
             now_us = time.time_ns() // 1000
             seconds = min(_SEEDED_S, (now_us - state.clock_us) // 1_000_000)
             await live.seed(feed.history(now_us, max(1, seconds)))
+        return lambda: self._run_live(live, feed)
+
+    async def _run_lockstep(self, lockstep: Lockstep, feed: Feed) -> None:
+        await self.desk.settled()
+        await lockstep.run(feed)
+
+    async def _run_live(self, live: LiveMarket, feed: Feed) -> None:
         clock = asyncio.create_task(live.tick_clock(), name="clock")
         try:
             await live.run(feed)
@@ -397,10 +404,13 @@ async def run_gateway(settings: GatewaySettings, context: ProcessContext) -> int
     """The process's main function; returns its exit code."""
     try:
         gateway = Gateway(settings, context)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, LedgerUnusable) as error:
         logger.critical("the gateway cannot start: %s", error)
-        return 2
+        return _UNUSABLE
     try:
         return await gateway.run()
+    except FeedError as error:
+        logger.critical("the feed cannot be opened: %s", error)
+        return _UNUSABLE
     finally:
         await gateway.close()

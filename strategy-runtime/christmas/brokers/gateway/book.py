@@ -34,6 +34,14 @@ _MINUTE_US: Final = 60_000_000
 _ZERO: Final = Decimal(0)
 
 
+class _Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What a closed position brought, and on which day (UTC)."""
+
+    day: int
+    pnl: Decimal
+    fees: Decimal
+
+
 class StrategyBook:
     """One strategy's orders, positions and results."""
 
@@ -47,7 +55,11 @@ class StrategyBook:
         self.reports = 0
         """The sequence of the last report."""
         self.realised = _ZERO
-        self._booked: dict[str, tuple[int, Decimal]] = {}
+        """Of closed positions, like the three that follow."""
+        self.fees_paid = _ZERO
+        self.closed_trades = 0
+        self.winning_trades = 0
+        self._booked: dict[str, _Result] = {}
         self._by_day: dict[int, Decimal] = {}
         self._entries: deque[int] = deque(maxlen=10_000)
         self._exits: deque[int] = deque(maxlen=10_000)
@@ -97,14 +109,20 @@ class StrategyBook:
         else:
             self.finished.pop(key, None)
             self.positions[key] = position
-        day_before, before = self._booked.pop(key, (0, _ZERO))
-        if before:
-            self._by_day[day_before] -= before
-        day, now = position.changed_us // _DAY_US, position.realised
-        if now:
-            self._by_day[day] = self._by_day.get(day, _ZERO) + now
-            self._booked[key] = (day, now)
-        self.realised += now - before
+        before = self._booked.pop(key, None)
+        if before is not None:
+            self._count(before, -1)
+        if position.is_closed and position.entry_lots:
+            day = position.changed_us // _DAY_US
+            now = self._booked[key] = _Result(day=day, pnl=position.realised, fees=position.fees)
+            self._count(now, 1)
+
+    def _count(self, result: _Result, sign: int) -> None:
+        self._by_day[result.day] = self._by_day.get(result.day, _ZERO) + sign * result.pnl
+        self.realised += sign * result.pnl
+        self.fees_paid += sign * result.fees
+        self.closed_trades += sign
+        self.winning_trades += sign * (result.pnl > 0)
 
     def forget(self) -> Iterator[str]:
         """Drop the oldest closed positions beyond the bound; the ids of their orders."""

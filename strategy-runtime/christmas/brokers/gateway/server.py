@@ -277,6 +277,9 @@ class Server:
                 trading_enabled=reason is None,
                 reason=reason or "",
                 realised_pnl=strategy.realised,
+                closed_trades=strategy.closed_trades,
+                winning_trades=strategy.winning_trades,
+                fees_paid=strategy.fees_paid,
             )
         )
         # A process that is new here has been told everything; one that comes back gets what it missed.

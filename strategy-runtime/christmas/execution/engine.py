@@ -140,8 +140,9 @@ class Engine:
             last_report_sequence=last_report_sequence,
         )
         for position in list(self._book.open.values()):
-            if self._config.exit.policy == "NoLoss" and self._strategy_of(position).has_exit and position.exits:
-                position.rule_reason = position.exits[-1].intent.reason.removeprefix("NoLoss: ")
+            reasons = [order.intent.reason for order in position.exits if order.intent.type == "limit"]
+            if self._config.exit.policy == "NoLoss" and self._strategy_of(position).has_exit and reasons:
+                position.rule_reason = reasons[-1].removeprefix("NoLoss: ")
             self._set_timers(position)
             self._review(position)
 
@@ -192,8 +193,13 @@ class Engine:
         """The market's clock is at ``time_us``; going back is ignored."""
         self._advance(time_us)
 
-    def on_report(self, report: OrderReport) -> None:
-        """News of an order. Held until the clock is at its ``effective_us``; twice or out of order is harmless."""
+    def on_report(self, report: OrderReport, intent: OrderIntent | None = None) -> None:
+        """News of an order. Held until the clock is at its ``effective_us``; twice or out of order is harmless.
+
+        ``intent``: of an order that the gateway placed itself (``flatten``). Its lots are not offered beside it.
+        """
+        if intent is not None:
+            self._book.adopt(intent)
         if report.effective_us <= self._clock_us:
             self._apply(report)
         else:

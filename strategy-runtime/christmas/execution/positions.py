@@ -215,7 +215,7 @@ class PositionBook:
                 return
             position = found
             self.add_exit(position, order)
-            if intent.type == "market":
+            if intent.type == "market" and intent.breaks_policy != "flatten":
                 position.decided = ExitDecision(
                     action="market", reason=intent.reason, breaks_policy=intent.breaks_policy
                 )
@@ -243,6 +243,12 @@ class PositionBook:
         self._position_of[order.intent.client_order_id] = position.trip.position_id
         for dropped in position.forget_old_failures():
             self._forget_order(dropped)
+
+    def adopt(self, intent: OrderIntent) -> None:
+        """Take an exit order in that the gateway placed itself: its lots are spoken for."""
+        position = self.open.get(intent.position_id)
+        if position is not None and intent.purpose == "exit" and intent.client_order_id not in self._position_of:
+            self.add_exit(position, TrackedOrder(intent=intent))
 
     def apply(self, report: OrderReport) -> list[Applied]:
         """Take a report in; what it changed, nothing when it was known."""
@@ -286,7 +292,7 @@ class PositionBook:
         self._forgotten_sequence = max(self._forgotten_sequence, order.sequence)
 
     def _apply_foreign(self, report: OrderReport) -> list[Applied]:
-        """An order that this engine did not decide on: the fleet flattens through the gateway.
+        """An order of which nothing but reports is known: neither decided here nor adopted.
 
         Its sales come out of the oldest positions of the symbol; the journal knows which ones it meant, and a
         restart takes them from there. While such an order is open no exits are placed beside it. Reports that are

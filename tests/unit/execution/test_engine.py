@@ -455,6 +455,31 @@ def test_the_fleet_may_flatten_and_nothing_is_sold_twice() -> None:
     assert status.realised_pnl < 0
 
 
+def test_an_order_of_the_gateway_counts_for_the_position_that_it_names() -> None:
+    desk = Desk()
+    first, _ = held(desk)
+    second, output = held(desk)
+    flatten = msgspec.structs.replace(
+        only_order(output), client_order_id="flatten-2", type="market", price=None, breaks_policy="flatten"
+    )
+    desk.tell(desk.report(only_order(output), OrderStatus.CANCELLED))
+    desk.engine.on_report(desk.report(flatten, OrderStatus.ACCEPTED), flatten)
+    assert desk.clock(desk.now + 10 * BAR) == []
+    desk.engine.on_report(desk.report(flatten, OrderStatus.FILLED, lots=50, price="1990"), flatten)
+    (left,) = desk.engine.status().positions
+    assert left.position_id == first.position_id != second.position_id
+    assert desk.engine.status().closed_trades == 1
+    # What it left unsold is offered again.
+    other = Desk()
+    _, output = held(other)
+    other.tell(other.report(only_order(output), OrderStatus.CANCELLED))
+    part = msgspec.structs.replace(only_order(output), client_order_id="flatten-3", type="market", price=None)
+    other.engine.on_report(other.report(part, OrderStatus.PARTIALLY_FILLED, lots=20, price="1990"), part)
+    other.engine.on_report(other.report(part, OrderStatus.EXPIRED, total=20), part)
+    assert sum(order.lots for order in other.clock(other.now + 10 * BAR) if isinstance(order, OrderIntent)) == 30
+    assert other.engine.status().open_orders == 1
+
+
 def test_totals_go_on_after_a_restart_and_count_nothing_twice() -> None:
     desk = Desk()
     entry, output = held(desk)

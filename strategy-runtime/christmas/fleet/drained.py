@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from typing import cast
 
 import redis.asyncio as redis
 
@@ -34,6 +35,5 @@ async def not_stored_yet(client: redis.Redis, market: str, symbols: Sequence[str
 
 
 async def read_hash(client: redis.Redis, key: str) -> dict[bytes, bytes]:
-    """A whole hash (redis-py's own types leave open whether a call is awaited)."""
-    found = await client.execute_command("HGETALL", key)
-    return dict(found)
+    """A whole hash; redis-py's own types leave open whether the call is awaited."""
+    return await cast("Awaitable[dict[bytes, bytes]]", client.hgetall(key))

@@ -12,11 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import psutil
 
 from christmas.fleet.spawn import before_exec, scrubbed_environment
 
 LOG_MAXIMUM_BYTES: Final = 20 * 1024 * 1024
+_LAST_BYTES: Final = 64 * 1024
+_WORDS_MAXIMUM: Final = 400
 _APPEND: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 
 
@@ -130,15 +133,28 @@ def trim_log(log: Path) -> None:
     os.truncate(log, 0)
 
 
-def last_words(log: Path, lines: int = 1) -> str:
-    """The last lines that a process wrote before it ended: often the reason."""
+def last_words(log: Path) -> str:
+    """The last line that a process wrote before it ended, often the reason; of a logged exception its own last line."""
     try:
         with log.open("rb") as stream:
-            stream.seek(max(0, stream.seek(0, os.SEEK_END) - 8192))
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - _LAST_BYTES))
             text = stream.read().decode(errors="replace")
     except OSError:
         return ""
-    return "\n".join([line for line in text.splitlines() if line.strip()][-lines:])
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        return ""
+    try:
+        record = msgspec.json.decode(lines[-1], type=_LogLine)
+    except msgspec.MsgspecError:
+        return lines[-1][-_WORDS_MAXIMUM:]
+    cause = record.exception.strip().splitlines()[-1:] or [""]
+    return ": ".join(part for part in (record.message, cause[0]) if part)[:_WORDS_MAXIMUM]
+
+
+class _LogLine(msgspec.Struct):
+    message: str
+    exception: str = ""
 
 
 def exit_text(code: int) -> str:

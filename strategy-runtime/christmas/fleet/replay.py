@@ -14,8 +14,9 @@ import msgspec
 import redis.asyncio as redis
 
 from christmas.brokers.gateway.settings import ReplayOverride
-from christmas.fleet.drained import not_stored_yet, read_hash
+from christmas.fleet.drained import not_stored_yet
 from christmas.fleet.errors import FleetError
+from christmas.fleet.health import read_metrics
 from christmas.fleet.local import Opened
 from christmas.fleet.process import last_words
 from christmas.fleet.processes import Listener
@@ -25,16 +26,17 @@ from christmas.fleet.session import Session
 from christmas.fleet.slot import Slot
 from christmas.fleet.state import StateFolder
 from christmas.fleet.supervisor import Supervisor
-from christmas.fleet.wants import RECORDER, gateway
+from christmas.fleet.wants import gateway
 from christmas.ingestion.history import tick_counts
 from christmas.ingestion.wipe import wipe_session, wipe_stream
-from christmas.market.stream import stream_key
 from christmas.resources.broker import Broker
 from christmas.resources.strategy import Strategy
 from christmas.telemetry.events import events_key
 from christmas.telemetry.status import status_key
 
 _POLL_S: Final = 0.1
+_ROWS_DONE: Final = "christmas_gateway_replay_done_rows"
+_ROWS_TOTAL: Final = "christmas_gateway_replay_total_rows"
 _DRAIN_S: Final = 600.0
 _SETTLE_S: Final = 15.0
 _REDIS_TIMEOUT_S: Final = 5.0
@@ -118,13 +120,22 @@ class ReplayRun:
                 await lock.close()
             await self.supervisor.stop()
 
-    async def until_ended(self, progress: Callable[[int], None] = lambda ticks: None) -> None:
+    async def until_stopped(self) -> None:
+        """Until somebody stops the supervisor. Raises FleetError when a process has failed."""
+        while not self.supervisor.is_stopping:
+            self._raise_failure()
+            await asyncio.sleep(_POLL_S)
+
+    async def until_ended(self, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
         """Until every gateway has come to the end of the files and every runtime has left.
 
-        ``progress`` is told how many ticks were published. Raises FleetError when a process has failed.
+        ``progress`` is told how many rows of how many (0: not known) were read. Raises FleetError when a
+        process has failed, or when somebody stops the replay.
         """
         ended_at = 0.0
         while True:
+            if self.supervisor.is_stopping:
+                raise FleetError("the replay was stopped before its end")
             self._raise_failure()
             slots = self.supervisor.processes.slots
             if all(self._has_ended(broker) for broker in self._replay.brokers):
@@ -132,9 +143,8 @@ class ReplayRun:
                 left = [slot for key, slot in slots.items() if key.kind == "runtime" and slot.state == "Running"]
                 if not left or time.monotonic() - ended_at > _SETTLE_S:
                     break
-            progress(await self.published())
+            progress(*await self._rows())
             await asyncio.sleep(_POLL_S)
-        progress(await self.published())
 
     async def report(self) -> Report:
         """Wait until all is stored, and sum it up. Raises FleetError when the recorder does not get there."""
@@ -173,14 +183,15 @@ class ReplayRun:
             strategies=tuple(strategies),
         )
 
-    async def published(self) -> int:
-        """Ticks that the gateways have published so far; 0 when Redis does not answer."""
-        total = 0
+    async def _rows(self) -> tuple[int, int]:
+        done = total = 0
         for broker in self._replay.brokers:
-            with contextlib.suppress(redis.RedisError, OSError):
-                fields = await read_hash(self._redis, stream_key(self._session.market(broker.metadata.name)))
-                total += sum(int(fields.get(symbol.encode(), 0)) for symbol in _symbols(broker))
-        return total
+            slot = self.supervisor.processes.slots.get(gateway(broker.metadata.name))
+            if slot is not None and slot.http_port and slot.state == "Running":
+                values = await read_metrics(slot.http_port)
+                done += int(values.get(_ROWS_DONE, 0))
+                total += int(values.get(_ROWS_TOTAL, 0))
+        return done, total
 
     async def _forget_earlier_run(self) -> None:
         pool = await open_pool(self._session.database_url)
@@ -206,10 +217,8 @@ class ReplayRun:
 
     def _raise_failure(self) -> None:
         for key, slot in self.supervisor.processes.slots.items():
-            if slot.state == "Exited" and key != RECORDER:
+            if slot.state == "Exited" and slot.failures:
                 raise FleetError(f"{key} has failed: {slot.reason}", self._hint(slot))
-            if key == RECORDER and slot.state == "Exited" and slot.failures:
-                raise FleetError(f"the recorder has failed: {slot.reason}", self._hint(slot))
 
     def _hint(self, slot: Slot) -> str:
         return f"its log: {slot.launched.log}" if slot.launched is not None else ""

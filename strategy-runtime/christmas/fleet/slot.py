@@ -102,6 +102,10 @@ class Slot:
             self.reason = self.stop_why
         elif ended and code == 0:
             self.state, self.reason, self.failures = "Ended", "the market has ended", 0
+        elif code == 0:
+            # Its gateway said goodbye; it is started again as soon as that is back.
+            self.state, self.reason, self.failures = "Exited", "left in order", 0
+            self.retry_at = time.monotonic() + restart_delay(1, self._jitter)
         else:
             self.state = "Exited"
             words = last_words(self.launched.log)

@@ -7,8 +7,9 @@ import contextlib
 import importlib.util
 import os
 import signal
+from collections.abc import Awaitable
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 from urllib.parse import quote
 
 import asyncpg
@@ -151,7 +152,7 @@ async def probe_redis(url: str) -> str | None:
     """None when Redis answers, else why not."""
     client = redis.Redis.from_url(url, socket_connect_timeout=_PROBE_TIMEOUT_S, socket_timeout=_PROBE_TIMEOUT_S)
     try:
-        await client.execute_command("PING")
+        await cast("Awaitable[bool]", client.ping())
     except (redis.RedisError, OSError) as error:
         return f"{type(error).__name__}: {error}"
     finally:

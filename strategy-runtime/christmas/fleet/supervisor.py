@@ -126,6 +126,10 @@ class Supervisor:
                 async with asyncio.timeout(_ROUND_S):
                     await self.processes.changed.wait()
 
+    @property
+    def is_stopping(self) -> bool:
+        return self._stopping
+
     def request_stop(self) -> None:
         self._stopping = True
         self.processes.changed.set()
@@ -267,6 +271,10 @@ class Supervisor:
                 case SetState(name=name, state=state):
                     line = self.catalogue.set_state(name, state)
                     self.processes.slot(runtime(name)).retry_at = 0.0
+                    strategy = self.catalogue.strategy(name)
+                    if state == "Running" and strategy.spec.on_suspend == "Flatten":
+                        # Flattening has halted it at the gateway; whoever resumes it wants entries again.
+                        await self._at_gateway(strategy.spec.broker_ref.name, "resume", name, "resumed")
                     return Answer(lines=(line,))
                 case Delete(kind="Broker", name=name):
                     return Answer(lines=(self.catalogue.delete_broker(name),))
@@ -318,7 +326,7 @@ class Supervisor:
 
 def _logged(tell: Listener) -> Listener:
     def both(key: Key, text: str) -> None:
-        logger.info(text, extra={"process": str(key)})
+        logger.info(text, extra={"about": str(key)})
         tell(key, text)
 
     return both

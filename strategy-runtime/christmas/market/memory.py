@@ -8,7 +8,7 @@ from typing import Final
 
 from christmas.market.tick import Tick
 
-_HARD_LIMIT: Final = 50_000
+_HARD_LIMIT: Final = 20_000
 
 
 class DeliveredTicks:
@@ -18,7 +18,7 @@ class DeliveredTicks:
     set of ids is made only when a reader has to compare.
     """
 
-    __slots__ = ("_at_least", "_batches", "_count", "_ids", "_window_us", "floor_us", "newest_us")
+    __slots__ = ("_at_least", "_batches", "_count", "_ids", "_window_us", "floor_us", "held", "newest_us")
 
     def __init__(self, at_least: int, window_us: int) -> None:
         self._at_least = at_least
@@ -29,6 +29,8 @@ class DeliveredTicks:
         self.floor_us = 0
         """Every delivered tick from this time on is remembered."""
         self.newest_us = 0
+        self.held = False
+        """While set, as little as possible is forgotten: a catch-up is about to be compared."""
 
     def add(self, ticks: tuple[Tick, ...]) -> None:
         self._ids = None
@@ -36,8 +38,9 @@ class DeliveredTicks:
         batches.append(ticks)
         self._count += len(ticks)
         self.newest_us = max(self.newest_us, ticks[-1].time_us)
+        old_us = 0 if self.held else self.newest_us - self._window_us
         while self._count - len(batches[0]) >= self._at_least and (
-            batches[0][-1].time_us < self.newest_us - self._window_us or self._count > _HARD_LIMIT
+            batches[0][-1].time_us < old_us or self._count > _HARD_LIMIT
         ):
             forgotten = batches.popleft()
             self._count -= len(forgotten)

@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 _PROBE_AFTER_S: Final = 5.0
 """A connection that has been silent for so long is asked whether it still lives."""
 _STALLED_S: Final = 1.0
+_PASSES: Final = 3
 _LARGEST_PAGE: Final = 1_000_000
 _decode_batch = msgspec.json.Decoder(TickBatch).decode
 _decode_clock = msgspec.json.Decoder(ClockAdvance).decode
@@ -45,10 +46,9 @@ class TickReader:
     imply. Use it as an async context manager, from one task at a time; a call that is cancelled (a
     deadline around it) loses nothing.
 
-    ``at_least_once``: after a gap deliver rather too much than too little. A reader remembers the last
-    ``remembered`` ticks of a symbol; a late tick further back that it missed while it was disconnected
-    cannot be told from one it had, and is skipped unless this is set (the recorder sets it, its table is
-    unique on the trade id).
+    It remembers the ticks of the last ``overlap_us``, and at least ``remembered`` of a symbol. A late tick
+    from before those that comes while the reader is disconnected cannot be told from one it had: it is
+    counted as missed (bars do not contain it anyway; the recorder reads the sets themselves).
     """
 
     def __init__(
@@ -58,7 +58,6 @@ class TickReader:
         symbols: Sequence[str],
         start: int | None = None,
         *,
-        at_least_once: bool = False,
         overlap_us: int = 2_000_000,
         remembered: int = 1_000,
         page: int = 1_000,
@@ -66,7 +65,6 @@ class TickReader:
         self._market = market
         self._symbols = tuple(dict.fromkeys(symbols))
         self._start_us = start
-        self._at_least_once = at_least_once
         self._overlap_us = overlap_us
         self._remembered = remembered
         self._page = page
@@ -76,6 +74,8 @@ class TickReader:
         self._doorbell = Wire(self._redis)
         self._sets = Wire(self._redis)
         self._ready: deque[Message] = deque()
+        self._read_clock_us = 0
+        self._read_sequences: dict[str, int] = {}
         self._clock_us = 0
         self._sequences: dict[str, int] = {}
         self._delivered: dict[str, DeliveredTicks] = {}
@@ -91,13 +91,13 @@ class TickReader:
 
     @property
     def clock_us(self) -> int:
-        """The clock that was last told."""
-        return self._clock_us
+        """The market's clock after what was read."""
+        return self._read_clock_us if self._ready else self._clock_us
 
     @property
     def sequences(self) -> dict[str, int]:
-        """By symbol: the sequence up to which the stream has come in."""
-        return dict(self._sequences)
+        """By symbol: the sequence of the last tick that was read."""
+        return dict(self._read_sequences if self._ready else self._sequences)
 
     async def start(self) -> None:
         """Subscribe and find the position; what is published from now on will be delivered.
@@ -157,6 +157,7 @@ class TickReader:
         """
         wanted = {symbol: sequences[symbol] for symbol in self._symbols if symbol in sequences}
         read: list[Message] = []
+        position = self._read_clock_us, dict(self._read_sequences)
         moved = time.monotonic()
         try:
             async with asyncio.timeout(deadline_s):
@@ -171,6 +172,7 @@ class TickReader:
                         self._begin_catching_up()
         except BaseException:
             self._ready.extendleft(reversed(read))
+            self._read_clock_us, self._read_sequences = position
             raise
         return read
 
@@ -205,7 +207,12 @@ class TickReader:
 
     def _deliver(self) -> Message:
         self._handed_out = True
-        return self._ready.popleft()
+        message = self._ready.popleft()
+        if isinstance(message, TickBatch):
+            self._read_sequences[message.ticks[0].symbol] = message.sequence
+        else:
+            self._read_clock_us = message.time_us
+        return message
 
     def _forget(self) -> None:
         self._clock_us = 0
@@ -320,10 +327,9 @@ class TickReader:
     # --- the sets ----------------------------------------------------------------------------
 
     def _begin_catching_up(self) -> None:
-        self._catching_up = _CatchingUp(self._sequences)
-        for symbol, delivered in self._delivered.items():
-            self._catching_up.from_us[symbol] = max(delivered.floor_us, delivered.newest_us - self._overlap_us)
-            self._catching_up.seen[symbol] = delivered.ids()
+        for delivered in self._delivered.values():
+            delivered.held = True
+        self._catching_up = _CatchingUp(self._sequences, self._delivered)
 
     async def _catch_up(self, work: _CatchingUp) -> None:
         """Read the next page of the sets, or first the position from which to read."""
@@ -358,7 +364,7 @@ class TickReader:
                 delivered.add(ticks)
             self._sequences[symbol] = page.state.sequences.get(symbol, 0)
         self._clock_us = page.state.clock_us
-        self._positioned = True
+        self._found_position()
         self._catching_up = None
 
     async def _position_at(self, start_us: int) -> None:
@@ -368,45 +374,47 @@ class TickReader:
         for symbol, delivered in self._delivered.items():
             delivered.floor_us = start_us
             self._sequences[symbol] = max(0, state.sequences.get(symbol, 0) - counts[symbol])
-        self._positioned = True
+        self._found_position()
         self._begin_catching_up()
+
+    def _found_position(self) -> None:
+        self._positioned = True
+        self._read_clock_us, self._read_sequences = self._clock_us, dict(self._sequences)
 
     def _conclude(self, work: _CatchingUp, state: StreamState) -> None:
         """The last page is read: does the count agree with the sequences?"""
-        behind: dict[str, int] = {}
-        for symbol in work.from_us:
-            reached, published = self._sequences[symbol], state.sequences.get(symbol, 0)
-            if reached < published and not work.widened:
-                behind[symbol] = 0 if self._at_least_once else self._delivered[symbol].floor_us
-                continue
-            if reached < published:
-                missed = published - reached
-                metrics.READER_MISSED.labels(self._market).inc(missed)
-                logger.error("ticks are missing", extra={"market": self._market, "symbol": symbol, "ticks": missed})
-            # A Redis that came back with less than it had does not set a reader back: its ids do.
-            self._sequences[symbol] = max(published, work.began_at[symbol])
-        if behind:
-            # Late ticks, further back than the overlap.
-            self._catching_up = wider = _CatchingUp(work.began_at)
-            wider.widened = True
-            wider.from_us = behind
-            wider.seen = {symbol: self._delivered[symbol].ids() for symbol in behind}
+        missed = {
+            symbol: published - reached
+            for symbol, reached in self._sequences.items()
+            if (published := state.sequences.get(symbol, 0)) > reached
+        }
+        if missed and work.passes < _PASSES:
+            # Late ticks that came in behind a page while the next was read.
+            self._catching_up = _CatchingUp(work.began_at, self._delivered, work.passes + 1)
             return
+        for symbol, count in missed.items():
+            metrics.READER_MISSED.labels(self._market).inc(count)
+            logger.error("ticks are missing", extra={"market": self._market, "symbol": symbol, "ticks": count})
+        for symbol, began_at in work.began_at.items():
+            # A Redis that came back with less than it had does not set a reader back: it knows the ticks.
+            self._sequences[symbol] = max(state.sequences.get(symbol, 0), began_at)
+        for delivered in self._delivered.values():
+            delivered.held = False
         if state.clock_us > self._clock_us:
             self._append(ClockAdvance(time_us=state.clock_us))
         self._catching_up = None
 
 
 class _CatchingUp:
-    """A reading of the sets that is under way."""
+    """A reading of the sets that is under way, from as far back as the delivered ticks are remembered."""
 
-    __slots__ = ("began_at", "from_us", "seen", "widened")
+    __slots__ = ("began_at", "from_us", "passes", "seen")
 
-    def __init__(self, sequences: Mapping[str, int]) -> None:
-        self.began_at = dict(sequences)
-        self.from_us: dict[str, int] = {}
-        self.seen: dict[str, set[str]] = {}
-        self.widened = False
+    def __init__(self, began_at: Mapping[str, int], delivered: Mapping[str, DeliveredTicks], passes: int = 1) -> None:
+        self.began_at = dict(began_at)
+        self.passes = passes
+        self.from_us = {symbol: memory.floor_us for symbol, memory in delivered.items()}
+        self.seen = {symbol: memory.ids() for symbol, memory in delivered.items()}
 
 
 def _count(message: Message) -> int:

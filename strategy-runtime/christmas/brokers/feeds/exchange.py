@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import random
 from collections import deque
@@ -11,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
+from christmas.brokers.feeds.ccxt_exchange import exchange_class
 from christmas.brokers.feeds.error import FeedError
 from christmas.brokers.feeds.metrics import DUPLICATES, MESSAGES, QUEUE, RECONNECTS
 from christmas.market.raw import FeedTick
@@ -52,7 +52,7 @@ class PublicExchangeFeed:
         Raises FeedError when ccxt is missing or does not know the exchange.
         """
         self._name = exchange
-        self._module = _load(exchange)
+        self._class = exchange_class(exchange)
         self._symbols = tuple(symbols)
         self._urls = dict(urls)
         self._stale_after_s = stale_after_s
@@ -61,6 +61,7 @@ class PublicExchangeFeed:
         self._seen = {symbol: _Seen() for symbol in symbols}
         self._reader: asyncio.Task[None] | None = None
         self._received = 0
+        self._closing = False
 
     async def batches(self) -> AsyncIterator[Sequence[FeedTick]]:
         """Trades that one message, or several close together, brought. Raises FeedError."""
@@ -87,10 +88,15 @@ class PublicExchangeFeed:
             await self.close()
 
     async def close(self) -> None:
+        """Leave no connection behind. Called twice at once (by the owner and by the generator's end) it
+        cancels once: a second cancel would hit the first one's tidying up."""
         reader = self._reader
-        if reader is not None and not reader.done():
+        if reader is None or reader.done():
+            return
+        if not self._closing:
+            self._closing = True
             reader.cancel()
-            await asyncio.wait({reader}, timeout=2 * CLOSE_WITHIN_S)
+        await asyncio.wait({reader}, timeout=2 * CLOSE_WITHIN_S)
 
     # --- the connection ------------------------------------------------------------------------
 
@@ -170,9 +176,7 @@ class PublicExchangeFeed:
                 await self._queue.put(fresh)
 
     def _client(self) -> Any:
-        client = getattr(self._module, self._name)(
-            {"newUpdates": True, "enableRateLimit": True, "options": {"tradesLimit": KEPT_TRADES}}
-        )
+        client = self._class({"newUpdates": True, "enableRateLimit": True, "options": {"tradesLimit": KEPT_TRADES}})
         # Numbers stay the exchange's own text: a float could not say which lot or increment was meant.
         client.number = str
         for key, url in self._urls.items():
@@ -195,16 +199,6 @@ class _Seen:
         if len(self._order) > REMEMBERED_IDS:
             self._ids.discard(self._order.popleft())
         return True
-
-
-def _load(exchange: str) -> Any:
-    """The module of one exchange: ccxt.pro as a whole would load all of them."""
-    try:
-        return importlib.import_module(f"ccxt.pro.{exchange}")
-    except ModuleNotFoundError as error:
-        if error.name == f"ccxt.pro.{exchange}":
-            raise FeedError(f"feed.exchange.exchange: ccxt.pro knows no {exchange!r}; see docs.ccxt.com") from error
-        raise FeedError("feed.exchange needs ccxt; install christmas[exchange]") from error
 
 
 def _exchange_symbol(client: Any, symbol: str) -> str:

@@ -63,14 +63,14 @@ class Driver:
             self._send(started, cause_sequence=message.sequence)
         metrics.DECISION.observe(perf_counter() - started)
 
-    def report(self, report: OrderReport) -> None:
-        """Let the engine know of a step in an order's life."""
+    def report(self, report: OrderReport, intent: OrderIntent | None = None) -> None:
+        """Let the engine know of a step in an order's life; ``intent`` comes with orders that are not its own."""
         started = perf_counter()
         if report.status is not OrderStatus.PENDING:
             decided_at = self._decided_at.pop(report.client_order_id, None)
             if decided_at is not None and report.status is not OrderStatus.DENIED:
                 metrics.SIGNAL_TO_ORDER.observe(started - decided_at)
-        self.engine.on_report(report)
+        self.engine.on_report(report, intent)
         self._send(started)
 
     def trading_state(self, enabled: bool, reason: str) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import secrets
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,7 @@ from christmas.execution.protocol import (
 )
 from christmas.execution.strategies.base import StrategyError
 from christmas.market.reader import TickReader
+from christmas.market.tick import MICROSECONDS_PER_SECOND, ClockAdvance, TickBatch
 from christmas.resources.meta import duration_us
 from christmas.resources.strategy import Strategy
 from christmas.runtime import metrics
@@ -109,8 +111,8 @@ class Runtime:
                 match frame:
                     case Welcome():
                         await self._welcome(frame)
-                    case Report(report=report):
-                        self._required_driver.report(report)
+                    case Report(report=report, intent=intent):
+                        self._required_driver.report(report, intent)
                     case TradingState(enabled=enabled, reason=reason):
                         self._required_driver.trading_state(enabled, reason)
                         self._tell_ready(enabled, reason)
@@ -184,9 +186,19 @@ class Runtime:
         driver = self._required_driver
         if self._reader is None:
             raise RuntimeError("the gateway advanced the clock before its welcome")
-        for message in await self._reader.read_until(frame.sequences, frame.clock_us):
+        for message in await self._read_until(self._reader, frame):
             driver.show(message)
         self._session.answer(Answered(clock_us=frame.clock_us, next_wake_us=driver.engine.next_wake_us() or 0))
+
+    @staticmethod
+    async def _read_until(reader: TickReader, frame: Advance) -> Sequence[TickBatch | ClockAdvance]:
+        # The stream announces whole seconds; a window may end amid one.
+        announced_us = frame.clock_us - frame.clock_us % MICROSECONDS_PER_SECOND
+        while True:
+            try:
+                return await reader.read_until(frame.sequences, announced_us)
+            except TimeoutError:
+                logger.warning("the stream does not come; the market waits for it", extra={"clock_us": frame.clock_us})
 
     def _tell_ready(self, enabled: bool, reason: str) -> None:
         self._context.ready(None if enabled else f"the gateway takes no entries: {reason}")

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,24 @@ def test_a_new_process_goes_on_with_orders_queue_and_position_in_the_feed(tmp_pa
     assert not exchange.show(tick(LATER + 1, "59999", 3, "sell", "4"))
     (report,) = exchange.show(tick(LATER + 2, "59999", 1, "sell", "5"))
     assert report.order.status is OrderStatus.FILLED
+
+
+def test_a_new_process_knows_what_was_traded_and_quoted_before(tmp_path: Path) -> None:
+    exchange = Exchange(tmp_path)
+    exchange.show(
+        tick(T0 - 3, "59999", 8, "sell", "1"), tick(T0 - 2, "60007", 30, "buy", "2"), tick(T0, "60000", 9, "sell", "3")
+    )
+    exchange.venue.flush()
+    exchange.kill()
+
+    exchange.open()
+    exchange.submit(intent("queues", lots=1, price="59999"))
+    exchange.submit(intent("takes", lots=1, price=None, kind="market"))
+    first, second = exchange.show(tick(LATER, "59999", 8, "sell"), tick(LATER + 1, "59999", 4, "sell"))
+    assert first.order.client_order_id == "takes"
+    assert first.fill is not None
+    assert first.fill.price == Decimal(60007)
+    assert (second.order.client_order_id, second.time_us) == ("queues", LATER + 1)
 
 
 def test_fills_are_told_from_a_time_on(tmp_path: Path) -> None:

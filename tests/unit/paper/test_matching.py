@@ -41,6 +41,13 @@ def test_an_order_meets_no_print_before_its_latency_has_passed(exchange: Exchang
     assert report.effective_us == T0 + ORDER_LATENCY + REPORT_LATENCY
 
 
+def test_a_print_older_than_the_order_does_not_match_though_the_clock_is_ahead(exchange: Exchange) -> None:
+    exchange.submit(intent("a", price=None, kind="market", decided_us=T0 + 500 * MS))
+    exchange.clock(LATER)
+    assert not exchange.show(tick(T0 + 540 * MS, "60000", 100, "buy"))
+    assert exchange.show(tick(T0 + 550 * MS, "60000", 100, "buy"))
+
+
 def test_an_order_that_comes_late_is_effective_when_it_comes(exchange: Exchange) -> None:
     exchange.show(tick(LATER, "60000", 100, "buy"))
     exchange.submit(intent("a", price=None, kind="market", decided_us=T0))

@@ -18,7 +18,7 @@ from christmas.brokers.port import VenueRejected, VenueReport
 from christmas.execution.order import OrderIntent, TimeInForce
 from christmas.market.tick import Side, Tick
 from christmas.resources.broker import Faults
-from tests.unit.paper.support import MS, SYMBOL, T0, Exchange, broker, tick
+from tests.unit.paper.support import MS, SECOND, SYMBOL, T0, Exchange, broker, tick
 
 LOT = Decimal("0.001")
 CASH = "2000"
@@ -49,8 +49,10 @@ TIFS: st.SearchStrategy[TimeInForce] = st.sampled_from(["GTC", "GTC", "GTC", "IO
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> list[Event]:
-    """Events in the order in which they reach the venue; market time goes on, with prints late now and then."""
+def histories(draw: st.DrawFn, *, punctual: bool = False) -> list[Event]:
+    """Events in the order in which they reach the venue; market time goes on, with prints late now and then.
+
+    ``punctual``: every order and cancel comes before its effective time, as in lock-step."""
     events: list[Event] = []
     now_us, orders = T0, 0
     for _ in range(draw(st.integers(1, 40))):
@@ -71,13 +73,14 @@ def histories(draw: st.DrawFn) -> list[Event]:
                         time_in_force="GTC" if is_market and tif == "PostOnly" else tif,
                         purpose="entry",
                         position_id=f"o{orders}",
-                        decided_us=now_us - draw(st.sampled_from([0, 0, 10 * MS, 500 * MS])),
+                        decided_us=now_us if punctual else now_us - draw(st.sampled_from([0, 0, 10 * MS, 500 * MS])),
                     )
                 )
             )
             orders += 1
         elif kind == "cancel" and orders:
-            events.append(Withdrawn(f"o{draw(st.integers(0, orders - 1))}", draw(st.sampled_from([0, now_us]))))
+            decided_us = now_us if punctual else draw(st.sampled_from([0, now_us]))
+            events.append(Withdrawn(f"o{draw(st.integers(0, orders - 1))}", decided_us))
         elif kind == "clock":
             events.append(Clock(now_us))
         else:
@@ -192,6 +195,32 @@ def test_portions_of_prints_change_nothing(events: list[Event]) -> None:
         together = exchange.reports, exchange.venue.statement()
         exchange.kill()
     assert together == singly
+
+
+@settings(max_examples=100, deadline=None)
+@given(histories(punctual=True))
+def test_a_clock_that_ticks_every_second_or_jumps_gives_the_same(events: list[Event]) -> None:
+    stepped: list[Event] = []
+    second = T0 // SECOND
+    for event in events:
+        now_us = _time_of(event)
+        stepped += [Clock(each * SECOND) for each in range(second, now_us // SECOND + 1)]
+        second = max(second, now_us // SECOND)
+        stepped.append(event)
+    end = Clock(T0 + 1_000 * SECOND)
+    assert play([*stepped, end])[0] == play([*(event for event in events if not isinstance(event, Clock)), end])[0]
+
+
+def _time_of(event: Event) -> int:
+    match event:
+        case Shown(shown):
+            return shown.time_us
+        case Clock(time_us):
+            return time_us
+        case Sent(sent):
+            return sent.decided_us
+        case Withdrawn(_, decided_us):
+            return decided_us
 
 
 @settings(max_examples=100, deadline=None)

@@ -21,6 +21,8 @@ _TIME_MAXIMUM_US: Final = 2**53
 """Scores are binary floats, exact up to here (the year 2255)."""
 _CONFIRMATIONS: Final = 3
 _ABSURD_REMEMBERED: Final = 64
+_ZERO: Final = Decimal(0)
+_ONE: Final = Decimal(1)
 _SIDES: Final[dict[str | None, Side | None]] = {"buy": "buy", "sell": "sell"}
 
 
@@ -84,7 +86,11 @@ class SymbolJudge:
         self._order: deque[Tick] = deque()
         self._last: Tick | None = None
         self._newest_us = 0
-        self._floor_us = known_from_us
+        self._oldest_us = known_from_us
+        """Nothing before it is taken: it could be a duplicate that is no longer known."""
+        self._horizon_us = 0
+        self._lowest, self._highest = _ONE, _ZERO
+        """Between them a price is surely no absurd move; nothing is, to begin with."""
         self._level: _NewLevel | None = None
         self._confirmed: Decimal | None = None
         self._absurd_ids: deque[str] = deque(maxlen=_ABSURD_REMEMBERED)
@@ -108,35 +114,35 @@ class SymbolJudge:
 
     def _form(self, raw: FeedTick, clock_us: int, latest_us: int) -> Tick | Refusal:
         """The print in increments and whole lots, whatever came before it."""
-        trade_id, time_us, price = raw.trade_id, raw.time_us, raw.price
+        trade_id, time_us = raw.trade_id, raw.time_us
         if not 0 < len(trade_id) <= TRADE_ID_MAXIMUM:
             return Refusal(Reason.BAD_TRADE_ID, f"a trade id of {len(trade_id)} characters")
         if time_us > latest_us:
             return Refusal(Reason.TIME_IN_FUTURE, f"{time_us - latest_us} µs later than the latest that can be")
-        if not price.is_finite() or price <= 0:
-            return Refusal(Reason.BAD_PRICE, f"price {price}")
-        if not raw.quantity.is_finite() or raw.quantity <= 0:
-            return Refusal(Reason.BAD_QUANTITY, f"quantity {raw.quantity}")
+        # NaN leaves NaN, which is true; an infinity, or more digits than are exact, raises.
         try:
-            if price % self._increment:
-                return Refusal(Reason.OFF_INCREMENT, f"price {price} is no multiple of {self._increment}")
-            price = price.quantize(self._scale)
+            if raw.price % self._increment:
+                return _bad_price(raw.price, self._increment)
+            price = raw.price.quantize(self._scale)
         except InvalidOperation:
-            return Refusal(Reason.BAD_PRICE, f"price {price} is too large to be exact")
+            return _bad_price(raw.price, self._increment)
         try:
-            lots, remainder = divmod(raw.quantity, self._lot_size)
+            whole, remainder = divmod(raw.quantity, self._lot_size)
+            if remainder:
+                return _bad_quantity(raw.quantity, self._lot_size)
+            lots = int(whole)
         except InvalidOperation:
-            return Refusal(Reason.BAD_QUANTITY, f"quantity {raw.quantity} is too large to be exact")
-        if remainder:
-            return Refusal(Reason.NOT_WHOLE_LOTS, f"quantity {raw.quantity} is not in lots of {self._lot_size}")
-        if lots > _LOTS_MAXIMUM:
-            return Refusal(Reason.BAD_QUANTITY, f"{lots} lots")
+            return _bad_quantity(raw.quantity, self._lot_size)
+        if price <= _ZERO:
+            return _bad_price(raw.price, self._increment)
+        if not 0 < lots <= _LOTS_MAXIMUM:
+            return _bad_quantity(raw.quantity, self._lot_size)
         tick = Tick(
             time_us=time_us,
             symbol=self._symbol,
             trade_id=trade_id,
             price=price,
-            lots=int(lots),
+            lots=lots,
             taker_side=_SIDES.get(raw.taker_side),
             late=time_us < clock_us,
         )
@@ -148,16 +154,19 @@ class SymbolJudge:
         known = self._accepted.get(tick.trade_id)
         if known is not None:
             return _DUPLICATE if _same_content(known, tick) else _conflict(known, tick)
-        time_us = tick.time_us
-        if time_us < self._floor_us or time_us < self._newest_us - self._limits.horizon_us or time_us <= 0:
-            return Refusal(Reason.TIME_TOO_OLD, f"{self._newest_us - time_us} µs behind the newest print")
-        if tick.trade_id in self._absurd_ids:
+        if tick.time_us < self._oldest_us or tick.time_us < self._horizon_us or tick.time_us <= 0:
+            return Refusal(Reason.TIME_TOO_OLD, f"{self._newest_us - tick.time_us} µs behind the newest print")
+        if self._absurd_ids and tick.trade_id in self._absurd_ids:
             return Refusal(Reason.ABSURD_MOVE, "refused before; delivered again")
-        absurd = self._absurd_move(tick)
+        is_near = self._lowest <= tick.price <= self._highest
+        absurd = None if is_near else self._absurd_move(tick)
         if absurd is not None:
             self._absurd_ids.append(tick.trade_id)
             return absurd
+        self._level = None
         self._remember(tick)
+        if not is_near:
+            self._centre(self.last_price or tick.price)
         return tick
 
     def _span(self, raw: FeedTick, tick: Tick) -> Tick | Refusal:
@@ -182,35 +191,48 @@ class SymbolJudge:
 
         The three stay quarantined: only what comes after the level is confirmed is traded on.
         """
-        last = self.last_price
-        if last is None or tick.price == last or abs(tick.price - last) <= last * self._limits.max_tick_move:
-            self._level = None
+        last, limit = self.last_price, self._limits.max_tick_move
+        if last is None or abs(tick.price - last) <= last * limit:
             return None
         level = self._level
-        if level is None or abs(tick.price - level.price) > level.price * self._limits.max_tick_move:
+        if level is None or abs(tick.price - level.price) > level.price * limit:
             level = self._level = _NewLevel()
         level.price = tick.price
         level.prints += 1
         if level.prints >= _CONFIRMATIONS:
             self._confirmed = tick.price
             self._level = None
-        detail = f"price {tick.price} after {last}: {level.prints} of {_CONFIRMATIONS} confirm it"
-        return Refusal(Reason.ABSURD_MOVE, detail)
+            self._centre(tick.price)
+        return Refusal(
+            Reason.ABSURD_MOVE, f"price {tick.price} after {last}: {level.prints} of {_CONFIRMATIONS} confirm it"
+        )
+
+    def _centre(self, price: Decimal) -> None:
+        """Prices between which no move is too far, so that most prints need no more than two comparisons.
+
+        ``price`` is the last, and as long as what is accepted lies between, so does the last. From
+        ``price (1 - m/3)`` to ``price (1 + m/3)`` a move is at most ``2/3 m price``, and ``m`` times the
+        lower end is not less than that for any ``m`` up to 1.
+        """
+        reach = price * min(self._limits.max_tick_move, _ONE) / 3
+        self._lowest, self._highest = price - reach, price + reach
 
     def _remember(self, tick: Tick) -> None:
+        time_us = tick.time_us
         if not tick.late and (self._last is None or is_after(tick, self._last)):
             self._last = tick
             self._confirmed = None
-        self._newest_us = max(self._newest_us, tick.time_us)
         self._accepted[tick.trade_id] = tick
         order = self._order
         order.append(tick)
-        oldest_us = self._newest_us - self._limits.horizon_us
-        while len(order) > self._limits.remembered_ids or order[0].time_us < oldest_us:
+        if time_us > self._newest_us:
+            self._newest_us = time_us
+            self._horizon_us = time_us - self._limits.horizon_us
+        while len(order) > self._limits.remembered_ids or order[0].time_us < self._horizon_us:
             forgotten = order.popleft()
             self._accepted.pop(forgotten.trade_id, None)
             # What is no longer known could be a duplicate, so nothing as old is taken any more.
-            self._floor_us = max(self._floor_us, forgotten.time_us + 1)
+            self._oldest_us = max(self._oldest_us, forgotten.time_us + 1)
 
 
 class _NewLevel:
@@ -221,6 +243,28 @@ class _NewLevel:
     def __init__(self) -> None:
         self.price = Decimal(0)
         self.prints = 0
+
+
+def _bad_price(price: Decimal, increment: Decimal) -> Refusal:
+    if not price.is_finite() or price <= 0:
+        return Refusal(Reason.BAD_PRICE, f"price {price}")
+    try:
+        if price % increment:
+            return Refusal(Reason.OFF_INCREMENT, f"price {price} is no multiple of {increment}")
+    except InvalidOperation:
+        pass
+    return Refusal(Reason.BAD_PRICE, f"price {price} is too large to be exact")
+
+
+def _bad_quantity(quantity: Decimal, lot_size: Decimal) -> Refusal:
+    if not quantity.is_finite() or quantity <= 0:
+        return Refusal(Reason.BAD_QUANTITY, f"quantity {quantity}")
+    try:
+        if quantity % lot_size:
+            return Refusal(Reason.NOT_WHOLE_LOTS, f"quantity {quantity} is not in lots of {lot_size}")
+    except InvalidOperation:
+        pass
+    return Refusal(Reason.BAD_QUANTITY, f"quantity {quantity} is too large")
 
 
 def _same_content(known: Tick, tick: Tick) -> bool:

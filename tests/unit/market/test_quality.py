@@ -167,6 +167,34 @@ def test_prints_at_the_old_level_or_at_different_ones_confirm_nothing() -> None:
 
 
 @given(
+    st.lists(st.tuples(st.integers(1, 400), st.booleans()), min_size=1, max_size=80),
+    st.sampled_from(["0.02", "0.2", "0.5", "1", "3"]),
+)
+@settings(max_examples=200, deadline=None)
+def test_the_judgement_of_moves_is_that_of_its_plain_definition(prints: list[tuple[int, bool]], limit: str) -> None:
+    """The last price is that of the newest print by time; every other print here is older than all others."""
+    judge = SymbolJudge(BTC, QualityLimits(max_tick_move=Decimal(limit)))
+    last: Decimal | None = None
+    level: list[Decimal] = []
+    for number, (units, is_old) in enumerate(prints):
+        price = Decimal(units) * 100
+        offset_us = -number if is_old and number else number
+        far = last is not None and abs(price - last) > last * Decimal(limit)
+        verdict = judge.judge(feed_tick(number, START_US + offset_us, price=str(price)), 0, None)
+        assert isinstance(verdict, Refusal) == far
+        if not far:
+            level = []
+            if last is None or offset_us > 0:
+                last = price
+            continue
+        if level and abs(price - level[-1]) > level[-1] * Decimal(limit):
+            level = []
+        level.append(price)
+        if len(level) == 3:
+            last, level = price, []
+
+
+@given(
     st.lists(st.tuples(st.integers(0, 60), st.integers(0, 5_000)), min_size=1, max_size=120),
     st.integers(1, 20),
     st.integers(100, 3_000),

@@ -64,9 +64,8 @@ class JournalFollower:
                     return
                 await sleep_until(self._stopping, _LOCK_RETRY_S)
             watermark = await journal_store.read_watermark(connection, market)
-            await self._acknowledge(watermark)
-            # From the beginning: entries that are stored already are compared, so a new journal under an
-            # old name is noticed before its numbers pass the old ones.
+            # From the beginning: entries that are stored already are compared before they are trimmed, so
+            # a new journal under an old name is noticed before its numbers pass the old ones.
             position = 0
             while True:
                 was_stopping = self._stopping.is_set()

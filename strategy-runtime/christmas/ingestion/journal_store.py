@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from christmas.execution.journal import JournalEntry
+from christmas.execution.journal import FillRecorded, JournalEntry, OrderWritten, SignalNoted
+from christmas.execution.order import OrderStatus
+from christmas.ingestion.bulk import arrays, insert
 from christmas.ingestion.moments import moment
 from christmas.ingestion.projection import OutOfSequenceError, Projection, project
 
@@ -71,31 +73,85 @@ async def verify_known(connection: Connection, owner: Owner, known: Sequence[Raw
             )
 
 
+_JOURNAL: Final = {
+    "market": "text",
+    "sequence": "bigint",
+    "session_id": "text",
+    "kind": "text",
+    "strategy": "text",
+    "time": "timestamptz",
+    "wall_time": "timestamptz",
+    "entry": "json",
+}
+_OWNER: Final = {"session_id": "text", "market": "text", "broker": "text"}
+_ORDERS: Final = _OWNER | {
+    "strategy": "text",
+    "strategy_uid": "text",
+    "epoch": "bigint",
+    "client_order_id": "text",
+    "symbol": "text",
+    "side": "text",
+    "type": "text",
+    "time_in_force": "text",
+    "purpose": "text",
+    "position_id": "text",
+    "price": "numeric",
+    "lots": "bigint",
+    "lot_size": "numeric",
+    "status": "text",
+    "reason": "text",
+    "breaks_policy": "text",
+    "decided_at": "timestamptz",
+    "updated_at": "timestamptz",
+    "sequence": "bigint",
+}
+_FILLS: Final = _OWNER | {
+    "strategy": "text",
+    "fill_id": "text",
+    "client_order_id": "text",
+    "position_id": "text",
+    "purpose": "text",
+    "symbol": "text",
+    "side": "text",
+    "price": "numeric",
+    "lots": "bigint",
+    "lot_size": "numeric",
+    "fee": "numeric",
+    "liquidity": "text",
+    "time": "timestamptz",
+    "sequence": "bigint",
+}
+_SIGNALS: Final = _OWNER | {
+    "strategy": "text",
+    "symbol": "text",
+    "signal": "text",
+    "taken": "boolean",
+    "reason": "text",
+    "time": "timestamptz",
+    "sequence": "bigint",
+}
+
+
 async def store(connection: Connection, owner: Owner, raws: Sequence[RawEntry]) -> None:
     """Store entries that follow the watermark without a gap, project them, and advance the watermark.
 
     Every statement leaves alone what is there already, so entries that come twice change nothing.
     """
     entries = [decode_entry(raw) for raw in raws]
-    await connection.executemany(
-        """
-        INSERT INTO journal (market, sequence, session_id, kind, strategy, time, wall_time, entry)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (market, sequence) DO NOTHING
-        """,
-        [
-            (
-                owner.market,
-                raw.sequence,
-                owner.session_id,
-                entry.__struct_config__.tag,
-                entry.strategy,
-                moment(entry.time_us),
-                moment(entry.wall_us),
-                raw.text.decode(),
-            )
-            for raw, entry in zip(raws, entries, strict=True)
-        ],
-    )
+    rows = [
+        (
+            owner.market,
+            raw.sequence,
+            owner.session_id,
+            entry.__struct_config__.tag,
+            entry.strategy,
+            moment(entry.time_us),
+            moment(entry.wall_us),
+            raw.text.decode(),
+        )
+        for raw, entry in zip(raws, entries, strict=True)
+    ]
+    await insert(connection, "journal", _JOURNAL, rows)
     await _write(connection, owner, project(entries))
     await connection.execute(
         """
@@ -109,139 +165,110 @@ async def store(connection: Connection, owner: Owner, raws: Sequence[RawEntry]) 
 
 
 async def _write(connection: Connection, owner: Owner, projection: Projection) -> None:
-    if projection.orders:
-        await _insert_orders(connection, owner, projection)
+    of = (owner.session_id, owner.market, owner.broker)
+    await insert(connection, "orders", _ORDERS, [(*of, *_order(entry)) for entry in projection.orders])
     if projection.changes:
         await _change_orders(connection, owner, projection)
     if projection.cancels:
-        await connection.executemany(
-            """
-            UPDATE orders SET cancel_reason = $3
-            WHERE session_id = $1 AND client_order_id = $2 AND cancel_reason IS NULL
-            """,
-            [
-                (owner.session_id, order_id, _text(entry.intent.reason))
-                for order_id, entry in projection.cancels.items()
-            ],
-        )
+        await _note_cancels(connection, owner, projection)
+    await insert(connection, "fills", _FILLS, [(*of, *_fill(entry)) for entry in projection.fills])
     if projection.fills:
-        await _insert_fills(connection, owner, projection)
         await _sum_fills(connection, owner, projection.filled_orders)
-    if projection.signals:
-        await connection.executemany(
-            """
-            INSERT INTO signals (session_id, market, broker, strategy, symbol, signal, taken, reason, time, sequence)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING
-            """,
-            [
-                (
-                    owner.session_id,
-                    owner.market,
-                    owner.broker,
-                    entry.strategy,
-                    entry.symbol,
-                    entry.signal,
-                    entry.taken,
-                    _text(entry.reason),
-                    moment(entry.time_us),
-                    entry.sequence,
-                )
-                for entry in projection.signals
-            ],
-        )
+    await insert(connection, "signals", _SIGNALS, [(*of, *_signal(entry)) for entry in projection.signals])
 
 
-async def _insert_orders(connection: Connection, owner: Owner, projection: Projection) -> None:
-    await connection.executemany(
-        """
-        INSERT INTO orders (session_id, market, broker, strategy, strategy_uid, epoch, client_order_id, symbol, side,
-                            type, time_in_force, purpose, position_id, price, lots, lot_size, status, reason,
-                            breaks_policy, decided_at, updated_at, sequence)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 'pending', $17, $18, $19, $20,
-                $21)
-        ON CONFLICT (session_id, client_order_id) DO NOTHING
-        """,
-        [
-            (
-                owner.session_id,
-                owner.market,
-                owner.broker,
-                entry.strategy,
-                entry.strategy_uid,
-                entry.epoch,
-                entry.intent.client_order_id,
-                entry.intent.symbol,
-                entry.intent.side,
-                entry.intent.type,
-                entry.intent.time_in_force,
-                entry.intent.purpose,
-                entry.intent.position_id,
-                entry.intent.price,
-                entry.intent.lots,
-                entry.lot_size,
-                _text(entry.intent.reason),
-                entry.intent.breaks_policy,
-                moment(entry.intent.decided_us),
-                moment(entry.time_us),
-                entry.sequence,
-            )
-            for entry in projection.orders
-        ],
+def _order(entry: OrderWritten) -> tuple[object, ...]:
+    intent = entry.intent
+    return (
+        entry.strategy,
+        entry.strategy_uid,
+        entry.epoch,
+        intent.client_order_id,
+        intent.symbol,
+        intent.side,
+        intent.type,
+        intent.time_in_force,
+        intent.purpose,
+        intent.position_id,
+        intent.price,
+        intent.lots,
+        entry.lot_size,
+        OrderStatus.PENDING.value,
+        _text(intent.reason),
+        intent.breaks_policy,
+        moment(intent.decided_us),
+        moment(entry.time_us),
+        entry.sequence,
+    )
+
+
+def _fill(entry: FillRecorded) -> tuple[object, ...]:
+    fill = entry.fill
+    return (
+        entry.strategy,
+        fill.fill_id,
+        fill.client_order_id,
+        entry.position_id,
+        entry.purpose,
+        fill.symbol,
+        fill.side,
+        fill.price,
+        fill.lots,
+        entry.lot_size,
+        fill.fee,
+        fill.liquidity,
+        moment(fill.time_us),
+        entry.sequence,
+    )
+
+
+def _signal(entry: SignalNoted) -> tuple[object, ...]:
+    return (
+        entry.strategy,
+        entry.symbol,
+        entry.signal,
+        entry.taken,
+        _text(entry.reason),
+        moment(entry.time_us),
+        entry.sequence,
     )
 
 
 async def _change_orders(connection: Connection, owner: Owner, projection: Projection) -> None:
-    await connection.executemany(
+    rows = [
+        (
+            order_id,
+            entry.status.value,
+            _text(entry.reason),
+            entry.venue_order_id,
+            moment(entry.time_us),
+            entry.sequence,
+        )
+        for order_id, entry in projection.changes.items()
+    ]
+    await connection.execute(
         """
-        UPDATE orders SET status = $3, status_reason = $4, updated_at = $6, sequence = $7,
-                          venue_order_id = CASE WHEN $5 = '' THEN venue_order_id ELSE $5 END
-        WHERE session_id = $1 AND client_order_id = $2 AND sequence < $7
+        UPDATE orders SET status = change.status, status_reason = change.reason, updated_at = change.at,
+                          sequence = change.sequence,
+                          venue_order_id = coalesce(nullif(change.venue_order_id, ''), orders.venue_order_id)
+        FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::bigint[])
+             AS change (client_order_id, status, reason, venue_order_id, at, sequence)
+        WHERE orders.session_id = $1 AND orders.client_order_id = change.client_order_id
+          AND orders.sequence < change.sequence
         """,
-        [
-            (
-                owner.session_id,
-                order_id,
-                entry.status.value,
-                _text(entry.reason),
-                entry.venue_order_id,
-                moment(entry.time_us),
-                entry.sequence,
-            )
-            for order_id, entry in projection.changes.items()
-        ],
+        owner.session_id,
+        *arrays(rows),
     )
 
 
-async def _insert_fills(connection: Connection, owner: Owner, projection: Projection) -> None:
-    await connection.executemany(
+async def _note_cancels(connection: Connection, owner: Owner, projection: Projection) -> None:
+    await connection.execute(
         """
-        INSERT INTO fills (session_id, market, broker, strategy, fill_id, client_order_id, position_id, purpose, symbol,
-                           side, price, lots, lot_size, fee, liquidity, time, sequence)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
-        ON CONFLICT (session_id, market, fill_id) DO NOTHING
+        UPDATE orders SET cancel_reason = cancel.reason FROM unnest($2::text[], $3::text[]) AS cancel (order_id, reason)
+        WHERE session_id = $1 AND client_order_id = cancel.order_id AND cancel_reason IS NULL
         """,
-        [
-            (
-                owner.session_id,
-                owner.market,
-                owner.broker,
-                entry.strategy,
-                entry.fill.fill_id,
-                entry.fill.client_order_id,
-                entry.position_id,
-                entry.purpose,
-                entry.fill.symbol,
-                entry.fill.side,
-                entry.fill.price,
-                entry.fill.lots,
-                entry.lot_size,
-                entry.fill.fee,
-                entry.fill.liquidity,
-                moment(entry.fill.time_us),
-                entry.sequence,
-            )
-            for entry in projection.fills
-        ],
+        owner.session_id,
+        *arrays([(order_id, _text(entry.intent.reason)) for order_id, entry in projection.cancels.items()]),
     )
 
 

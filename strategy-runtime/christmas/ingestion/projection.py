@@ -21,7 +21,7 @@ class Projection(msgspec.Struct, kw_only=True):
 
     orders: list[OrderWritten] = []
     changes: dict[str, OrderChanged] = {}
-    """The last change of each order, by client order id."""
+    """The last change of each order, by client order id, with the venue's id from any of them."""
     cancels: dict[str, CancelWritten] = {}
     """The first request to cancel each order, by client order id."""
     fills: list[FillRecorded] = []
@@ -45,7 +45,8 @@ def project(entries: Iterable[JournalEntry]) -> Projection:
             case OrderWritten():
                 projection.orders.append(entry)
             case OrderChanged():
-                projection.changes[entry.client_order_id] = entry
+                before = projection.changes.get(entry.client_order_id)
+                projection.changes[entry.client_order_id] = _with_venue_id(entry, before)
             case CancelWritten():
                 projection.cancels.setdefault(entry.intent.client_order_id, entry)
             case FillRecorded():
@@ -55,6 +56,12 @@ def project(entries: Iterable[JournalEntry]) -> Projection:
             case _:
                 pass
     return projection
+
+
+def _with_venue_id(entry: OrderChanged, before: OrderChanged | None) -> OrderChanged:
+    if before is None or entry.venue_order_id:
+        return entry
+    return msgspec.structs.replace(entry, venue_order_id=before.venue_order_id)
 
 
 def split_known(sequences: list[int], watermark: int) -> int:

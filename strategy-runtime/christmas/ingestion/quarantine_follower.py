@@ -10,6 +10,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from christmas.ingestion import metrics
+from christmas.ingestion.bulk import insert
 from christmas.ingestion.copy import EARLIEST_US, LATEST_US
 from christmas.ingestion.database import connect
 from christmas.ingestion.moments import moment
@@ -23,6 +24,14 @@ _BATCH: Final = 1_000
 _REDIS_DEADLINE_S: Final = 5.0
 _decoder: Final = msgspec.json.Decoder(Quarantined)
 
+QUARANTINE_COLUMNS: Final = {
+    "market": "text",
+    "entry_id": "text",
+    "symbol": "text",
+    "reason": "text",
+    "noted_at": "timestamptz",
+    "payload": "text",
+}
 Row = tuple[str, str, str, str, object, str]
 
 
@@ -72,13 +81,7 @@ class QuarantineFollower:
 
     async def _store(self, connection: Connection, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> None:
         rows = [quarantine_row(self._market, identity, fields) for identity, fields in entries]
-        await connection.executemany(
-            """
-            INSERT INTO quarantined_ticks (market, entry_id, symbol, reason, noted_at, payload)
-            VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING
-            """,
-            rows,
-        )
+        await insert(connection, "quarantined_ticks", QUARANTINE_COLUMNS, rows)
         metrics.QUARANTINED.labels(self._market).inc(len(rows))
 
 

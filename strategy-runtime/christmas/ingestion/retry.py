@@ -16,7 +16,13 @@ from christmas.market.wire import UNAVAILABLE, backoff_s
 
 logger = logging.getLogger(__name__)
 
-TEMPORARY: Final = (*UNAVAILABLE, asyncpg.PostgresError, asyncpg.InterfaceError)
+TEMPORARY: Final = (
+    *UNAVAILABLE,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    # The driver's own confusion when a connection ends in the midst of a COPY.
+    asyncpg.InternalClientError,
+)
 Reason = Callable[[str | None], None]
 
 

@@ -58,6 +58,8 @@ class SetCursor:
         self._position_us: int | None = None
         self._older_from_us: int | None = None
         self._older_to_us = 0
+        self._of_boundary: set[bytes] = set()
+        """What the last older page gave of its last moment, with which the next page begins."""
         self._held: list[bytes] = []
         self.full_reads = 0
         """How often the whole set was read, the first time included."""
@@ -106,22 +108,23 @@ class SetCursor:
         # Others may share the time of the first of these, so only what is later is known completely.
         self._horizon_us = times_us[0] + 1
         self._older_to_us = times_us[0]
-        self._held = list(members)
+        self._held, self._of_boundary = list(members), set()
         self._phase, self._limit, self.at_end = _Phase.OLDER, self._page, False
         return []
 
     def _take_older(self, members: Sequence[bytes], times_us: Sequence[int]) -> list[bytes]:
-        known = self._known
-        given = [member for member in members if member not in known]
+        known, before = self._known, self._of_boundary
+        given = [member for member in members if member not in known and member not in before]
         if len(members) < self._limit:
             given += self._held
-            self._held = []
+            self._held, self._of_boundary = [], set()
             self._go_forward()
             self.settled_us = self._position_us
             return given
         # The next page begins with the time this one ends with. When it is all one time, ask for more.
         self._limit = self._page if times_us[-1] != times_us[0] else 2 * self._limit
         self._older_from_us = times_us[-1]
+        self._of_boundary = {member for member, time in zip(members, times_us, strict=True) if time == times_us[-1]}
         self.settled_us = times_us[-1] - 1
         return given
 

@@ -6,13 +6,16 @@ import asyncio
 import hashlib
 import logging
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 from redis.asyncio import Redis
 
 from christmas.ingestion import metrics, tick_store
+from christmas.ingestion.bulk import insert
 from christmas.ingestion.database import connect, try_lock
+from christmas.ingestion.quarantine_follower import QUARANTINE_COLUMNS
 from christmas.ingestion.retry import Attempts, Reason, keep_trying, sleep_until
 from christmas.ingestion.tick_source import Page, TickSource
 from christmas.ingestion.tick_store import BatchEncoder, EncodedBatch
@@ -39,6 +42,10 @@ class Refused(msgspec.Struct, frozen=True):
     def entry_id(self) -> str:
         """The same for the same content, so that it is stored once."""
         return "unstorable/" + hashlib.sha256(self.payload).hexdigest()[:32]
+
+    @property
+    def text(self) -> str:
+        return self.payload.decode(errors="backslashreplace").replace("\0", "\\0")
 
 
 class ReadyBatch(msgspec.Struct, kw_only=True):
@@ -167,22 +174,12 @@ class TickRecorder:
                 "ticks cannot be stored as such",
                 extra={"market": self._market, "count": len(batch.refused), "first": batch.refused[0].reason},
             )
-            await connection.executemany(
-                """
-                INSERT INTO quarantined_ticks (market, entry_id, symbol, reason, noted_at, payload)
-                VALUES ($1, $2, $3, $4, now(), $5) ON CONFLICT DO NOTHING
-                """,
-                [
-                    (
-                        self._market,
-                        item.entry_id,
-                        item.symbol,
-                        f"Unstorable: {item.reason}",
-                        item.payload.decode(errors="backslashreplace").replace("\0", "\\0"),
-                    )
-                    for item in batch.refused
-                ],
-            )
+            now = datetime.now(UTC)
+            rows = [
+                (self._market, item.entry_id, item.symbol, f"Unstorable: {item.reason}", now, item.text)
+                for item in batch.refused
+            ]
+            await insert(connection, "quarantined_ticks", QUARANTINE_COLUMNS, rows)
         return await tick_store.store(connection, self._market, batch.encoded)
 
     async def _publish(self, settled_us: dict[str, int]) -> None:
@@ -195,7 +192,7 @@ class TickRecorder:
         news = {
             symbol: bound_us
             for symbol, time_us in settled_us.items()
-            if (bound_us := time_us - time_us % MICROSECONDS_PER_SECOND - 1) > published.get(symbol, -1)
+            if (bound_us := (time_us + 1) // MICROSECONDS_PER_SECOND * MICROSECONDS_PER_SECOND - 1) > published.get(symbol, -1)
         }
         if not news:
             return

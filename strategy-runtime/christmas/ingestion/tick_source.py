@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from christmas.ingestion.set_cursor import SetCursor
-from christmas.market.stream import stream_key
+from christmas.market.stream import CLOCK_FIELD, stream_key
 from christmas.market.tick import Tick, ticks_key
 from christmas.market.wire import Command, Wire
 
@@ -75,6 +75,7 @@ class TickSource:
             )
             commands.append(("HGET", self._stream, symbol))
             commands.append(("ZRANGE", self._keys[symbol], *span, "LIMIT", 0, request.limit))
+        commands.append(("HGET", self._stream, CLOCK_FIELD))
         if not self._wire.is_open:
             await self._wire.open()
         replies = await self._wire.transact(commands)
@@ -85,7 +86,12 @@ class TickSource:
                 raise ResponseError(f"ZRANGE answered {members!r}")
             if cursor.request().newest:
                 members.reverse()
-            self._take(symbol, cursor, int(bytes(sequence)) if isinstance(sequence, bytes) else 0, members, page)
+            self._take(symbol, cursor, _number(sequence), members, page)
+        if page.at_end:
+            # Whatever comes now and belongs before the clock is late, and is counted as such: a market that has
+            # fallen silent (or has ended) is settled up to there.
+            silent_us = _number(replies[-1]) - 1
+            page.settled_us = {symbol: max(at_us, silent_us) for symbol, at_us in page.settled_us.items()}
         return page
 
     def _take(self, symbol: str, cursor: SetCursor, sequence: int, members: list[bytes], page: Page) -> None:
@@ -100,6 +106,10 @@ class TickSource:
         if cursor.settled_us is not None:
             page.settled_us[symbol] = cursor.settled_us
         page.at_end = page.at_end and cursor.at_end
+
+
+def _number(reply: object) -> int:
+    return int(reply) if isinstance(reply, bytes) else 0
 
 
 def decode_members(symbol: str, members: Sequence[bytes]) -> tuple[list[Tick], list[Unreadable]]:

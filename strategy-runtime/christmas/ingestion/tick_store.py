@@ -1,9 +1,9 @@
 """Writes batches of ticks into the database, each tick once.
 
 A tick later than all that is stored of its symbol cannot be there yet: such rows go straight into
-the table by COPY. The others (late ones, those that share their time with the last stored one, and what
-is delivered again after a restart) are copied into a staging table and inserted from it where they
-are missing. Both happen in one transaction with the watermark, so a crash leaves all or nothing.
+the table by COPY. The others (late ones, and what is delivered again after a restart) are copied into a
+staging table and inserted from it where they are missing. Both happen in one transaction with the
+watermark, so a crash leaves all or nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 import msgspec
 
+from christmas.ingestion.bulk import arrays
 from christmas.ingestion.copy import TICK_COLUMNS, TickEncoder, copy_stream
 from christmas.ingestion.moments import microseconds, moment
 from christmas.market.tick import Tick
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from asyncpg import Connection
 
 _STATEMENT_DEADLINE_S: Final = 60.0
-_NEVER: Final = -(2**63)
 _STAGE: Final = "CREATE TEMPORARY TABLE IF NOT EXISTS staged_ticks (LIKE ticks) ON COMMIT DELETE ROWS"
 _COLUMN_LIST: Final = ", ".join(TICK_COLUMNS)
 _INSERT_STAGED: Final = f"""
@@ -32,7 +32,8 @@ WITH inserted AS (
 SELECT symbol, count(*) AS ticks FROM inserted GROUP BY symbol
 """  # noqa: S608 (no value from outside is in it)
 _ADVANCE: Final = """
-INSERT INTO watermarks (market, symbol, time, ticks) VALUES ($1, $2, $3, $4)
+INSERT INTO watermarks (market, symbol, time, ticks)
+SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::bigint[])
 ON CONFLICT (market, symbol) DO UPDATE SET time = greatest(watermarks.time, excluded.time),
                                            ticks = watermarks.ticks + excluded.ticks, updated_at = now()
 """
@@ -43,7 +44,7 @@ class SymbolRows(msgspec.Struct, kw_only=True):
 
     symbol: str
     fresh: list[bytes]
-    """Rows of ticks later than all that is stored, no two the same."""
+    """Rows of ticks that are not stored yet, no two the same."""
     doubtful: list[bytes]
     """Rows that may be stored already, or be in here twice."""
     last_us: int
@@ -76,12 +77,23 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     duplicates: int
 
 
-class BatchEncoder:
-    """Turns ticks into batches; remembers by symbol the last time that is stored or on its way there."""
+class LastStored(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest moment of a symbol of which something is stored."""
 
-    def __init__(self, market: str, last_stored_us: Mapping[str, int]) -> None:
+    time_us: int
+    trade_ids: frozenset[str]
+    """All that is stored of that moment."""
+
+
+_NOTHING: Final = LastStored(time_us=-(2**63), trade_ids=frozenset())
+
+
+class BatchEncoder:
+    """Turns ticks into batches; remembers by symbol the last moment that is stored or on its way there."""
+
+    def __init__(self, market: str, stored: Mapping[str, LastStored]) -> None:
         self._market = market
-        self._last_us = dict(last_stored_us)
+        self._stored = dict(stored)
         self._encoders: dict[str, TickEncoder] = {}
 
     def encode(self, ticks: Mapping[str, Sequence[Tick]]) -> EncodedBatch:
@@ -93,36 +105,47 @@ class BatchEncoder:
             encoder = self._encoders.get(symbol)
             if encoder is None:
                 encoder = self._encoders[symbol] = TickEncoder(self._market, symbol)
-            last_us = self._last_us.get(symbol, _NEVER)
-            fresh, doubtful = split_fresh(several, last_us)
+            last = self._stored.get(symbol, _NOTHING)
+            fresh, doubtful = split_fresh(several, last)
             fresh_rows, refused_fresh = encoder.rows(fresh)
             doubtful_rows, refused_doubtful = encoder.rows(doubtful)
             refused += refused_fresh
             refused += refused_doubtful
             count += len(fresh_rows) + len(doubtful_rows)
-            if fresh and not refused_fresh:
-                last_us = max(tick.time_us for tick in fresh)
-            elif fresh_rows:
+            if refused_fresh:
                 unstorable = {id(tick) for tick, _ in refused_fresh}
-                last_us = max(tick.time_us for tick in fresh if id(tick) not in unstorable)
-            self._last_us[symbol] = last_us
+                fresh = [tick for tick in fresh if id(tick) not in unstorable]
+            last = self._stored[symbol] = latest(fresh, last)
             if fresh_rows or doubtful_rows:
+                # Doubtful ticks alone: the moment cannot be told from them, and need not move.
+                last_us = last.time_us if last is not _NOTHING else max(tick.time_us for tick in doubtful)
                 parts.append(SymbolRows(symbol=symbol, fresh=fresh_rows, doubtful=doubtful_rows, last_us=last_us))
         return EncodedBatch(parts=parts, ticks=count, refused=refused)
 
 
-def split_fresh(ticks: Sequence[Tick], last_us: int) -> tuple[Sequence[Tick], Sequence[Tick]]:
-    """Ticks that cannot be stored yet, each once, and all others, given the latest stored time."""
+def latest(fresh: Sequence[Tick], before: LastStored) -> LastStored:
+    """The last moment once ``fresh`` is stored too."""
+    if not fresh:
+        return before
+    time_us = max([tick.time_us for tick in fresh])
+    ids = frozenset(tick.trade_id for tick in fresh if tick.time_us == time_us)
+    return LastStored(time_us=time_us, trade_ids=ids | before.trade_ids if time_us == before.time_us else ids)
+
+
+def split_fresh(ticks: Sequence[Tick], last: LastStored) -> tuple[Sequence[Tick], Sequence[Tick]]:
+    """Ticks that cannot be stored yet, each once, and all others, given the latest stored moment."""
     # The common case first: all are later than what is stored, and no two have the same id.
     ids = {tick.trade_id for tick in ticks}
-    if len(ids) == len(ticks) and min([tick.time_us for tick in ticks], default=0) > last_us:
-        return ticks, ()
-    seen: set[tuple[int, str]] = set()
+    if len(ids) == len(ticks):
+        earliest_us = min([tick.time_us for tick in ticks], default=last.time_us)
+        if earliest_us > last.time_us or (earliest_us == last.time_us and ids.isdisjoint(last.trade_ids)):
+            return ticks, ()
+    seen = {(last.time_us, trade_id) for trade_id in last.trade_ids}
     fresh: list[Tick] = []
     doubtful: list[Tick] = []
     for tick in ticks:
         key = (tick.time_us, tick.trade_id)
-        if tick.time_us > last_us and key not in seen:
+        if tick.time_us >= last.time_us and key not in seen:
             seen.add(key)
             fresh.append(tick)
         else:
@@ -130,18 +153,24 @@ def split_fresh(ticks: Sequence[Tick], last_us: int) -> tuple[Sequence[Tick], Se
     return fresh, doubtful
 
 
-async def last_stored(connection: Connection, market: str, symbols: Sequence[str]) -> dict[str, int]:
-    """By symbol the time of its latest stored tick, looked up in the ticks themselves."""
+async def last_stored(connection: Connection, market: str, symbols: Sequence[str]) -> dict[str, LastStored]:
+    """By symbol the latest stored moment, looked up in the ticks themselves."""
     rows = await connection.fetch(
         """
-        SELECT symbol, last.time FROM unnest($2::text[]) AS symbol, LATERAL (
-            SELECT time FROM ticks WHERE market = $1 AND ticks.symbol = symbol.symbol ORDER BY time DESC LIMIT 1
+        SELECT known.symbol, last.time,
+               ARRAY(SELECT trade_id FROM ticks
+                     WHERE market = $1 AND ticks.symbol = known.symbol AND ticks.time = last.time) AS trade_ids
+        FROM unnest($2::text[]) AS known (symbol), LATERAL (
+            SELECT time FROM ticks WHERE market = $1 AND ticks.symbol = known.symbol ORDER BY time DESC LIMIT 1
         ) AS last
         """,
         market,
         list(symbols),
     )
-    return {row["symbol"]: microseconds(row["time"]) for row in rows}
+    return {
+        row["symbol"]: LastStored(time_us=microseconds(row["time"]), trade_ids=frozenset(row["trade_ids"]))
+        for row in rows
+    }
 
 
 async def prepare(connection: Connection) -> None:
@@ -164,6 +193,8 @@ async def store(connection: Connection, market: str, batch: EncodedBatch) -> Sto
 async def _store(connection: Connection, market: str, batch: EncodedBatch) -> Stored:
     inserted = {part.symbol: len(part.fresh) for part in batch.parts}
     direct, staged = sum(inserted.values()), 0
+    if not batch.parts:
+        return Stored(direct=0, staged=0, duplicates=0)
     async with connection.transaction():
         if direct:
             await _copy(connection, "ticks", copy_stream(row for part in batch.parts for row in part.fresh))
@@ -172,11 +203,8 @@ async def _store(connection: Connection, market: str, batch: EncodedBatch) -> St
             for row in await connection.fetch(_INSERT_STAGED, timeout=_STATEMENT_DEADLINE_S):
                 inserted[row["symbol"]] += row["ticks"]
                 staged += row["ticks"]
-        await connection.executemany(
-            _ADVANCE,
-            [(market, part.symbol, moment(part.last_us), inserted[part.symbol]) for part in batch.parts],
-            timeout=_STATEMENT_DEADLINE_S,
-        )
+        marks = [(market, part.symbol, moment(part.last_us), inserted[part.symbol]) for part in batch.parts]
+        await connection.execute(_ADVANCE, *arrays(marks), timeout=_STATEMENT_DEADLINE_S)
     return Stored(direct=direct, staged=staged, duplicates=batch.ticks - direct - staged)
 
 

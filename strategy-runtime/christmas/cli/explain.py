@@ -75,5 +75,5 @@ def _rule(rule: RuleStatus) -> list[str]:
     for term in rule.terms:
         mark = click.style("+", fg="green") if term.holds else click.style("-", fg="red")
         needs = "" if term.holds else f", needs {term.needs}"
-        lines.append(f"  {mark} {term.text} = {term.value}{needs}")
+        lines.append(f"  {mark} {term.text}: is {term.value}{needs}")
     return lines

@@ -25,8 +25,8 @@ def kill(what: tuple[str, ...], state_path: Path | None, yes: bool, reason: str,
     """Halt a strategy (`kill btc-scalper`) or a whole account (`kill broker/paper`) and cancel its orders.
 
     The gateway enforces it, whatever the strategy does. Positions stay as they are: selling them could lose
-    money, so that is for you to decide (`onSuspend: Flatten`, then suspend). The halt outlives restarts; --undo takes it
-    back.
+    money, so that is for you to decide (`onSuspend: Flatten`, then suspend). The halt outlives restarts; --undo takes
+    it back.
     """
     kind, name = parse_one(what)
     view = select(running_fleet(state_path), kind, name)[0]

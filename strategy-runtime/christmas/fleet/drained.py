@@ -1,4 +1,4 @@
-"""Whether the recorder has stored all that the gateways left in Redis."""
+"""How much of what the gateways left in Redis the recorder has still to store."""
 
 from __future__ import annotations
 
@@ -9,31 +9,20 @@ import redis.asyncio as redis
 
 from christmas.execution.journal import journal_stream
 from christmas.ingestion.keys import acked_key
-from christmas.market.stream import watermark_key
-from christmas.market.tick import ticks_key
+from christmas.market.stream import stream_key
 
 
-async def not_stored_yet(client: redis.Redis, market: str, symbols: Sequence[str]) -> str | None:
-    """None when everything of ``market`` is in the database, else what is missing.
-
-    Sound only while nobody writes to the market any more. Quarantined prints are not looked at: the
-    recorder stores them when it is told to stop.
-    """
-    watermarks = await read_hash(client, watermark_key(market))
-    for symbol in symbols:
-        newest = await client.zrange(ticks_key(market, symbol), 0, 0, desc=True, withscores=True)
-        if newest:
-            stored = int(watermarks.get(symbol.encode(), 0))
-            if stored < int(newest[0][1]):
-                return f"ticks of {symbol}"
-    last = await client.xrevrange(journal_stream(market), count=1)
-    if last:
-        acked = await client.get(acked_key(market))
-        if int(acked or 0) < int(last[0][0].partition(b"-")[0]):
-            return "the journal"
-    return None
+async def published_ticks(client: redis.Redis, market: str, symbols: Sequence[str]) -> int:
+    """Ticks that the market's gateway has published, ever: a symbol's last sequence counts them."""
+    # redis-py's own types leave open whether the call is awaited.
+    fields = await cast("Awaitable[dict[bytes, bytes]]", client.hgetall(stream_key(market)))
+    return sum(int(fields.get(symbol.encode(), 0)) for symbol in symbols)
 
 
-async def read_hash(client: redis.Redis, key: str) -> dict[bytes, bytes]:
-    """A whole hash; redis-py's own types leave open whether the call is awaited."""
-    return await cast("Awaitable[dict[bytes, bytes]]", client.hgetall(key))
+async def waiting_entries(client: redis.Redis, market: str) -> int:
+    """Journal entries that are not stored yet. Sound while nobody writes to the journal any more."""
+    newest = await client.xrevrange(journal_stream(market), count=1)
+    if not newest:
+        return 0
+    acked = await client.get(acked_key(market))
+    return max(0, int(newest[0][0].partition(b"-")[0]) - int(acked or 0))

@@ -14,11 +14,10 @@ import msgspec
 import redis.asyncio as redis
 
 from christmas.brokers.gateway.settings import ReplayOverride
-from christmas.fleet.drained import not_stored_yet
+from christmas.fleet.drained import published_ticks, waiting_entries
 from christmas.fleet.errors import FleetError
 from christmas.fleet.health import read_metrics
 from christmas.fleet.local import Opened
-from christmas.fleet.process import last_words
 from christmas.fleet.processes import Listener
 from christmas.fleet.records import open_pool, read_reports
 from christmas.fleet.report import Report, TickTotals
@@ -37,7 +36,7 @@ from christmas.telemetry.status import status_key
 _POLL_S: Final = 0.1
 _ROWS_DONE: Final = "christmas_gateway_replay_done_rows"
 _ROWS_TOTAL: Final = "christmas_gateway_replay_total_rows"
-_DRAIN_S: Final = 600.0
+_STUCK_S: Final = 30.0
 _SETTLE_S: Final = 15.0
 _REDIS_TIMEOUT_S: Final = 5.0
 
@@ -148,39 +147,54 @@ class ReplayRun:
 
     async def report(self) -> Report:
         """Wait until all is stored, and sum it up. Raises FleetError when the recorder does not get there."""
-        deadline = time.monotonic() + _DRAIN_S
-        for broker in self._replay.brokers:
-            market = self._session.market(broker.metadata.name)
-            while missing := await not_stored_yet(self._redis, market, _symbols(broker)):
-                self._raise_failure()
-                if time.monotonic() > deadline:
-                    raise FleetError(f"the recorder has not stored {missing} of {market}", self._logs("recorder"))
-                await asyncio.sleep(_POLL_S)
-        # Its orderly end stores what else waits.
-        await self.supervisor.processes.stop_kind("recorder", "the replay has ended")
         pool = await open_pool(self._session.database_url)
         try:
-            totals = TickTotals(received=0, stored=0, late=0, quarantined=0)
-            ends: dict[str, int] = {}
             for broker in self._replay.brokers:
-                name = broker.metadata.name
-                ended = read_ended(self.supervisor.ended_file(name))
-                counts = await tick_counts(pool, self._session.market(name))
-                totals = TickTotals(
-                    received=totals.received + ended.received,
-                    stored=totals.stored + counts.total,
-                    late=totals.late + counts.late,
-                    quarantined=totals.quarantined + counts.quarantined,
-                )
-                ends[name] = ended.last_us
-            strategies = await read_reports(pool, self._session, self._replay.strategies, end_us=ends)
+                await self._until_stored(pool, broker)
+            # Its orderly end stores what else waits: quarantined prints.
+            await self.supervisor.processes.stop_kind("recorder", "the replay has ended")
+            return await self._sum_up(pool)
         finally:
             await pool.close()
+
+    async def _until_stored(self, pool: asyncpg.Pool, broker: Broker) -> None:
+        market, symbols = self._session.market(broker.metadata.name), _symbols(broker)
+        published = await published_ticks(self._redis, market, symbols)
+        best, moved_at = -1, time.monotonic()
+        while True:
+            if self.supervisor.is_stopping:
+                raise FleetError("the replay was stopped before all was stored")
+            self._raise_failure()
+            counts = await tick_counts(pool, market)
+            stored, waiting = counts.total + counts.quarantined, await waiting_entries(self._redis, market)
+            if counts.total >= published and not waiting:
+                return
+            if stored - waiting > best:
+                best, moved_at = stored - waiting, time.monotonic()
+            elif time.monotonic() - moved_at > _STUCK_S:
+                what = f"{counts.total} of {published} ticks of {market} stored, {waiting} journal entries wait"
+                raise FleetError(f"the recorder is stuck: {what}", f"its log: {self._state.log('recorder', 'recorder')}")
+            await asyncio.sleep(_POLL_S)
+
+    async def _sum_up(self, pool: asyncpg.Pool) -> Report:
+        totals = TickTotals(received=0, stored=0, late=0, quarantined=0)
+        ends: dict[str, int] = {}
+        for broker in self._replay.brokers:
+            name = broker.metadata.name
+            ended = read_ended(self.supervisor.ended_file(name))
+            counts = await tick_counts(pool, self._session.market(name))
+            totals = TickTotals(
+                received=totals.received + ended.received,
+                stored=totals.stored + counts.total,
+                late=totals.late + counts.late,
+                quarantined=totals.quarantined + counts.quarantined,
+            )
+            ends[name] = ended.last_us
         return Report(
             replay_id=self._session.replay_id,
             session_id=self._session.session_id,
             ticks=totals,
-            strategies=tuple(strategies),
+            strategies=tuple(await read_reports(pool, self._session, self._replay.strategies, end_us=ends)),
         )
 
     async def _rows(self) -> tuple[int, int]:
@@ -222,10 +236,6 @@ class ReplayRun:
 
     def _hint(self, slot: Slot) -> str:
         return f"its log: {slot.launched.log}" if slot.launched is not None else ""
-
-    def _logs(self, kind: str) -> str:
-        log = self._state.log(kind, kind)
-        return f"its last words: {last_words(log)}"
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):

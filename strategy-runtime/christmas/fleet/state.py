@@ -89,7 +89,7 @@ class StateFolder:
 
     def prepare(self) -> None:
         """Make the folders; refuses a folder that belongs to someone else."""
-        for folder in (self.path, self.manifests, self.logs, self.sockets):
+        for folder in (self.path, self.manifests, self.logs, self.path / "processes", self.path / "data", self.sockets):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if folder.stat().st_uid != os.getuid():
                 raise FleetError(f"{folder} belongs to another user", "choose another folder with --state")

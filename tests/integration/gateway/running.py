@@ -113,11 +113,14 @@ class Running:
 
     async def start(self) -> None:
         self.status_file.unlink(missing_ok=True)
+        self._spawn()
+        await eventually(self._is_listening, within_s=20.0, what=f"the gateway listens, see {self.log}")
+
+    def _spawn(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "christmas.brokers.gateway", str(self.settings_file)], stdout=log, stderr=log
             )
-        await eventually(self._is_listening, within_s=20.0, what=f"the gateway listens, see {self.log}")
 
     def _is_listening(self) -> bool:
         assert self.process is not None

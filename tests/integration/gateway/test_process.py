@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -23,7 +23,7 @@ MakeGateway = Callable[..., Running]
 
 
 @pytest.fixture
-def gateway(tmp_path: Path, redis_url: str) -> AsyncIterator[MakeGateway]:
+def gateway(tmp_path: Path, redis_url: str) -> Iterator[MakeGateway]:
     running: list[Running] = []
 
     def make(**settings: object) -> Running:
@@ -32,7 +32,7 @@ def gateway(tmp_path: Path, redis_url: str) -> AsyncIterator[MakeGateway]:
         running.append(one)
         return one
 
-    yield make  # type: ignore[misc]
+    yield make
     for one in running:
         one.stop()
 

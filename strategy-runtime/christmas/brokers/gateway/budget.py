@@ -18,6 +18,8 @@ class RequestBudget:
         self._now_s = now_s
         self._self_driven = self_driven
         self._budget = FairBudget(per_minute, now_s())
+        self.on_granted: Callable[[], None] = lambda: None
+        """Called at once for every request that had to wait and is served now."""
         self._waiters: dict[Ticket, asyncio.Future[None]] = {}
         self._tickets: dict[asyncio.Future[None], Ticket] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -57,6 +59,7 @@ class RequestBudget:
             future = self._waiters.get(ticket)
             if future is not None and not future.done():
                 future.set_result(None)
+                self.on_granted()
         metrics.BUDGET_WAITING.set(self._budget.waiting)
         if not self._self_driven:
             return

@@ -64,6 +64,9 @@ class Desk:
         self._venue = venue
         self._quotes = quotes
         self._budget = budget
+        # Who is granted a turn is at work from that moment, not only when its task runs: `settled` must not
+        # return in between.
+        budget.on_granted = self._work
         self._timing = timing
         self._bounds = bounds
         self._broker = broker
@@ -477,8 +480,11 @@ class Desk:
         self._rest()
         try:
             await turn
+        except BaseException:
+            if turn.cancelled():
+                self._work()
+            raise
         finally:
-            self._work()
             self._budget.leave(turn)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

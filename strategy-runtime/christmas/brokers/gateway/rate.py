@@ -15,6 +15,8 @@ from typing import Final
 
 _BURST: Final = 0.25
 _RESERVED: Final = 0.2
+_HAIR: Final = 1e-9
+"""Of a token: what a refill is short of by rounding must not cost another turn."""
 
 
 class Priority(IntEnum):
@@ -86,7 +88,7 @@ class FairBudget:
             if ticket.withdrawn:
                 heapq.heappop(self._queue)
                 continue
-            if now_s < self._paused_until_s or self._tokens < self._needed(priority):
+            if now_s < self._paused_until_s or self._tokens < self._needed(priority) - _HAIR:
                 break
             heapq.heappop(self._queue)
             self._tokens -= 1.0
@@ -109,8 +111,7 @@ class FairBudget:
         return max(self._paused_until_s, now_s, self._at_s + max(0.0, short) / self.rate)
 
     def _needed(self, priority: int) -> float:
-        # A hair less than one: what a refill is short of by rounding must not cost another turn.
-        return 1.0 - 1e-9 + (self.reserved if priority == Priority.ENTRY else 0.0)
+        return 1.0 + (self.reserved if priority == Priority.ENTRY else 0.0)
 
     def _refill(self, now_s: float) -> None:
         if now_s > self._at_s:

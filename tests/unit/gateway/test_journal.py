@@ -1,0 +1,76 @@
+"""The journal: numbered without gaps, durable before it says so, read back as it was."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from christmas.brokers.gateway.journal import Journal, JournalFailed
+from christmas.execution.journal import SignalNoted, TradingChanged
+
+
+def halt(number: int) -> TradingChanged:
+    return TradingChanged(time_us=number, wall_us=0, enabled=False, reason=str(number))
+
+
+def signal(number: int) -> SignalNoted:
+    return SignalNoted(time_us=number, wall_us=0, symbol="BTC/USDT", signal="entry", taken=False, reason="")
+
+
+async def test_callbacks_run_in_order_when_their_entries_are_on_disk(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.sqlite")
+    seen: list[tuple[int, bool]] = []
+    for number in range(1, 51):
+        journal.append([halt(number)], then=lambda number=number: seen.append((number, journal.durable >= number)))  # type: ignore[misc]
+    await journal.flushed()
+    assert seen == [(number, True) for number in range(1, 51)]
+    journal.close()
+    again = Journal(tmp_path / "j.sqlite")
+    assert [entry.sequence for entry in again.recover()] == list(range(1, 51))
+    assert again.sequence == 50
+    again.close()
+
+
+async def test_entries_are_read_from_memory_and_from_the_file_alike(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.sqlite")
+    journal.append([halt(number) for number in range(20)])
+    await journal.flushed()
+    recent = journal.read_after(5, limit=10)
+    journal.close()
+    again = Journal(tmp_path / "j.sqlite")
+    assert again.read_after(5, limit=10) == recent
+    assert [sequence for sequence, _ in recent] == list(range(6, 16))
+    again.close()
+
+
+async def test_signals_that_the_recorder_has_are_dropped_and_nothing_else(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.sqlite")
+    journal.append([signal(1), halt(2), signal(3)])
+    await journal.flushed()
+    journal.acknowledge(2)
+    journal.append([halt(4)])
+    await journal.flushed()
+    journal.close()
+    again = Journal(tmp_path / "j.sqlite")
+    assert [sequence for sequence, _ in again.read_after(0)] == [2, 3, 4]
+    assert again.mark("acked") == 2
+    assert again.sequence == 4
+    again.close()
+
+
+async def test_a_disk_that_takes_nothing_more_fails_the_journal(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.sqlite")
+    journal.append([halt(1)])
+    await journal.flushed()
+    journal._reader.execute("DROP TABLE entries")  # noqa: SLF001 (as good as a broken disk)
+    done: list[bool] = []
+    journal.append([halt(2)], then=lambda: done.append(True))
+    with pytest.raises(JournalFailed):
+        async with asyncio.timeout(5.0):
+            await journal.failed
+    with pytest.raises(JournalFailed):
+        journal.append([halt(3)])
+    assert done == []
+    journal.close()

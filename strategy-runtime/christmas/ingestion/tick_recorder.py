@@ -17,10 +17,10 @@ from christmas.ingestion.bulk import insert
 from christmas.ingestion.database import connect, try_lock
 from christmas.ingestion.quarantine_follower import QUARANTINE_COLUMNS
 from christmas.ingestion.retry import Attempts, Reason, keep_trying, sleep_until
-from christmas.ingestion.tick_source import Page, TickSource
+from christmas.ingestion.tick_source import TickSource
 from christmas.ingestion.tick_store import BatchEncoder, EncodedBatch
 from christmas.market.stream import watermark_key
-from christmas.market.tick import MICROSECONDS_PER_SECOND, Tick
+from christmas.market.tick import MICROSECONDS_PER_SECOND
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -104,7 +104,7 @@ class TickRecorder:
     async def _follow(self, connection: Connection, attempts: Attempts) -> None:
         stored = await tick_store.last_stored(connection, self._market, self._symbols)
         encoder = BatchEncoder(self._market, stored)
-        source = TickSource(self._redis, self._market, self._symbols, page=self._batch_ticks // 2)
+        source = TickSource(self._redis, self._market, self._symbols, page=max(1, self._batch_ticks // 4))
         full_reads = 0
         writing: asyncio.Task[None] | None = None
         try:
@@ -133,23 +133,20 @@ class TickRecorder:
             await source.close()
 
     async def _next_batch(self, source: TickSource, encoder: BatchEncoder) -> ReadyBatch:
-        """Pages until a batch is full or nothing more waits."""
-        ticks: dict[str, list[Tick]] = {}
+        """Pages until a batch is full or nothing more waits.
+
+        The loop gets its turn between the pieces of work, so that the batch before goes on to be sent.
+        """
+        encoded = EncodedBatch(parts=[], ticks=0, refused=[])
         refused: list[Refused] = []
-        count = 0
         while True:
-            page: Page = await source.read()
-            for symbol, several in page.ticks.items():
-                count += len(several)
-                if symbol in ticks:
-                    ticks[symbol] += several
-                else:
-                    ticks[symbol] = several
+            page = await source.read()
+            await asyncio.sleep(0)
+            encoded.add(encoder.encode(page.ticks))
             refused += [Refused(bad.symbol, bad.reason, bad.member) for bad in page.unreadable]
-            if page.at_end or count >= self._batch_ticks:
+            if page.at_end or encoded.ticks >= self._batch_ticks:
                 break
-        encoded = encoder.encode(ticks)
-        refused += [Refused(tick.symbol, reason, msgspec.json.encode(tick)) for tick, reason in encoded.refused]
+        refused += [Refused(symbol, reason, msgspec.json.encode(tick)) for symbol, tick, reason in encoded.refused]
         batch = ReadyBatch(encoded=encoded, refused=refused, settled_us=page.settled_us, at_end=page.at_end)
         if encoded.ticks or refused:
             self._in_hand.append(batch)

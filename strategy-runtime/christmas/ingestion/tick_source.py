@@ -10,15 +10,16 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from christmas.ingestion.set_cursor import SetCursor
+from christmas.ingestion.stored_tick import StoredTick
 from christmas.market.stream import CLOCK_FIELD, stream_key
-from christmas.market.tick import Tick, ticks_key
+from christmas.market.tick import ticks_key
 from christmas.market.wire import Command, Wire
 
 _DEADLINE_S: Final = 15.0
 _SMALLEST_PAGE: Final = 100
 
-_one: Final = msgspec.json.Decoder(Tick)
-_many: Final = msgspec.json.Decoder(list[Tick])
+_one: Final = msgspec.json.Decoder(StoredTick)
+_many: Final = msgspec.json.Decoder(list[StoredTick])
 
 
 class Unreadable(msgspec.Struct, frozen=True):
@@ -32,7 +33,7 @@ class Unreadable(msgspec.Struct, frozen=True):
 class Page(msgspec.Struct, kw_only=True):
     """What one round trip brought."""
 
-    ticks: dict[str, list[Tick]]
+    ticks: dict[str, list[StoredTick]]
     """By symbol; each in the order of its set, some perhaps given before."""
     unreadable: list[Unreadable]
     settled_us: dict[str, int]
@@ -112,14 +113,14 @@ def _number(reply: object) -> int:
     return int(reply) if isinstance(reply, bytes) else 0
 
 
-def decode_members(symbol: str, members: Sequence[bytes]) -> tuple[list[Tick], list[Unreadable]]:
+def decode_members(symbol: str, members: Sequence[bytes]) -> tuple[list[StoredTick], list[Unreadable]]:
     """The members as ticks, in order, and apart from them those that are none."""
     try:
         # One call for all of them costs less than a call each.
         return _many.decode(b"[" + b",".join(members) + b"]"), []
     except (msgspec.MsgspecError, ValueError):
         pass
-    ticks: list[Tick] = []
+    ticks: list[StoredTick] = []
     unreadable: list[Unreadable] = []
     for member in members:
         try:

@@ -17,7 +17,7 @@ import msgspec
 from christmas.ingestion.bulk import arrays
 from christmas.ingestion.copy import TICK_COLUMNS, TickEncoder, copy_stream
 from christmas.ingestion.moments import microseconds, moment
-from christmas.market.tick import Tick
+from christmas.ingestion.stored_tick import StoredTick
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -44,7 +44,7 @@ class SymbolRows(msgspec.Struct, kw_only=True):
 
     symbol: str
     fresh: list[bytes]
-    """Rows of ticks that are not stored yet, no two the same."""
+    """Rows of ticks that cannot be stored yet."""
     doubtful: list[bytes]
     """Rows that may be stored already, or be in here twice."""
     last_us: int
@@ -56,8 +56,22 @@ class EncodedBatch(msgspec.Struct, kw_only=True):
     parts: list[SymbolRows]
     ticks: int
     """Delivered, duplicates included, unstorable ones not."""
-    refused: list[tuple[Tick, str]]
-    """Ticks that no column takes, with the reason."""
+    refused: list[tuple[str, StoredTick, str]]
+    """Ticks that no column takes: symbol, tick, reason."""
+
+    def add(self, later: EncodedBatch) -> None:
+        """Take in what was encoded after this, to be written in the same transaction."""
+        parts = {part.symbol: part for part in self.parts}
+        for part in later.parts:
+            known = parts.get(part.symbol)
+            if known is None:
+                self.parts.append(part)
+            else:
+                known.fresh += part.fresh
+                known.doubtful += part.doubtful
+                known.last_us = max(known.last_us, part.last_us)
+        self.ticks += later.ticks
+        self.refused += later.refused
 
     def staged(self) -> EncodedBatch:
         """The same batch with nothing taken for granted."""
@@ -96,10 +110,10 @@ class BatchEncoder:
         self._stored = dict(stored)
         self._encoders: dict[str, TickEncoder] = {}
 
-    def encode(self, ticks: Mapping[str, Sequence[Tick]]) -> EncodedBatch:
+    def encode(self, ticks: Mapping[str, Sequence[StoredTick]]) -> EncodedBatch:
         """``ticks`` by symbol, in any order. Pure but for what this object remembers."""
         parts: list[SymbolRows] = []
-        refused: list[tuple[Tick, str]] = []
+        refused: list[tuple[str, StoredTick, str]] = []
         count = 0
         for symbol, several in ticks.items():
             encoder = self._encoders.get(symbol)
@@ -109,8 +123,7 @@ class BatchEncoder:
             fresh, doubtful = split_fresh(several, last)
             fresh_rows, refused_fresh = encoder.rows(fresh)
             doubtful_rows, refused_doubtful = encoder.rows(doubtful)
-            refused += refused_fresh
-            refused += refused_doubtful
+            refused += [(symbol, tick, reason) for tick, reason in refused_fresh + refused_doubtful]
             count += len(fresh_rows) + len(doubtful_rows)
             if refused_fresh:
                 unstorable = {id(tick) for tick, _ in refused_fresh}
@@ -123,30 +136,28 @@ class BatchEncoder:
         return EncodedBatch(parts=parts, ticks=count, refused=refused)
 
 
-def latest(fresh: Sequence[Tick], before: LastStored) -> LastStored:
+def latest(fresh: Sequence[StoredTick], before: LastStored) -> LastStored:
     """The last moment once ``fresh`` is stored too."""
     if not fresh:
         return before
     time_us = max([tick.time_us for tick in fresh])
-    ids = frozenset(tick.trade_id for tick in fresh if tick.time_us == time_us)
+    ids = frozenset([tick.trade_id for tick in fresh if tick.time_us == time_us])
     return LastStored(time_us=time_us, trade_ids=ids | before.trade_ids if time_us == before.time_us else ids)
 
 
-def split_fresh(ticks: Sequence[Tick], last: LastStored) -> tuple[Sequence[Tick], Sequence[Tick]]:
-    """Ticks that cannot be stored yet, each once, and all others, given the latest stored moment."""
-    # The common case first: all are later than what is stored, and no two have the same id.
-    ids = {tick.trade_id for tick in ticks}
-    if len(ids) == len(ticks):
-        earliest_us = min([tick.time_us for tick in ticks], default=last.time_us)
-        if earliest_us > last.time_us or (earliest_us == last.time_us and ids.isdisjoint(last.trade_ids)):
-            return ticks, ()
-    seen = {(last.time_us, trade_id) for trade_id in last.trade_ids}
-    fresh: list[Tick] = []
-    doubtful: list[Tick] = []
+def split_fresh(ticks: Sequence[StoredTick], last: LastStored) -> tuple[Sequence[StoredTick], Sequence[StoredTick]]:
+    """Ticks that are not stored yet, and the others, given the latest stored moment.
+
+    That no two of them are the same is not looked after: a set in Redis has each once, and should one
+    come twice nevertheless, the table's unique key sends the batch by way of the staging table.
+    """
+    earliest_us = min([tick.time_us for tick in ticks], default=last.time_us)
+    if earliest_us > last.time_us:
+        return ticks, ()
+    fresh: list[StoredTick] = []
+    doubtful: list[StoredTick] = []
     for tick in ticks:
-        key = (tick.time_us, tick.trade_id)
-        if tick.time_us >= last.time_us and key not in seen:
-            seen.add(key)
+        if tick.time_us > last.time_us or (tick.time_us == last.time_us and tick.trade_id not in last.trade_ids):
             fresh.append(tick)
         else:
             doubtful.append(tick)

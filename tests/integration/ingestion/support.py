@@ -11,9 +11,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
+import msgspec
 from redis.asyncio import Redis
 
 from christmas.ingestion.migrate import migrate
+from christmas.ingestion.stored_tick import StoredTick
 from christmas.ingestion.tick_recorder import TickRecorder
 from christmas.market.instrument import Instrument
 from christmas.market.raw import FeedTick
@@ -36,6 +38,11 @@ def tick(number: int, **changes: Any) -> Tick:
         "taker_side": "buy" if number % 2 else "sell",
     }
     return Tick(**(fields | changes))
+
+
+def stored(ticks: Sequence[Tick]) -> list[StoredTick]:
+    """The ticks as the recorder reads them out of Redis."""
+    return [msgspec.json.decode(msgspec.json.encode(one), type=StoredTick) for one in ticks]
 
 
 class StreamedMarket:

@@ -33,7 +33,7 @@ from christmas.market.raw import FeedTick
 from christmas.market.sequencer import Sequencer
 from christmas.market.tick import Tick
 from christmas.market.trade_order import tick_key
-from tests.integration.ingestion.support import INSTRUMENT, SYMBOL, migrated, tick
+from tests.integration.ingestion.support import INSTRUMENT, SYMBOL, migrated, stored, tick
 from tests.integration.ingestion.test_journal import journal, send
 from tests.support.data import SPOT_BTC, read_trades
 
@@ -52,7 +52,11 @@ async def record(pool: asyncpg.Pool, ticks: Sequence[Tick], market: str = MARKET
         by_symbol: dict[str, list[Tick]] = {}
         for one in ticks:
             by_symbol.setdefault(one.symbol, []).append(one)
-        await store(connection, market, BatchEncoder(market, {}).encode(by_symbol))
+        await store(
+            connection,
+            market,
+            BatchEncoder(market, {}).encode({symbol: stored(several) for symbol, several in by_symbol.items()}),
+        )
 
 
 def live_bars(prints: Sequence[FeedTick], timeframe_us: int) -> tuple[list[Tick], list[object]]:

@@ -14,7 +14,7 @@ from christmas.ingestion.migrate import Migration, MigrationError, bundled_migra
 from christmas.ingestion.moments import microseconds
 from christmas.ingestion.retention import drop_expired
 from christmas.ingestion.tick_store import BatchEncoder, prepare, store
-from tests.integration.ingestion.support import SYMBOL, migrated, tick
+from tests.integration.ingestion.support import SYMBOL, migrated, stored, tick
 
 
 async def test_a_fresh_database_gets_all_of_them_once(any_database_url: str) -> None:
@@ -102,8 +102,8 @@ async def test_old_ticks_are_dropped_by_when_they_were_recorded(any_database_url
     async with migrated(any_database_url) as connection:
         await prepare(connection)
         live = [tick(1, time_us=now_us), tick(2, time_us=now_us - 40 * day_us)]
-        await store(connection, "paper", BatchEncoder("paper", {}).encode({SYMBOL: live}))
-        replayed = BatchEncoder("paper.r1", {}).encode({SYMBOL: [tick(3), tick(4)]})
+        await store(connection, "paper", BatchEncoder("paper", {}).encode({SYMBOL: stored(live)}))
+        replayed = BatchEncoder("paper.r1", {}).encode({SYMBOL: stored([tick(3), tick(4)])})
         await store(connection, "paper.r1", replayed)
 
         assert await drop_expired(connection, 0) == 0

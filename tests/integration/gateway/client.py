@@ -97,6 +97,10 @@ class Client:
         assert self._writer is not None
         self._writer.write(encode_frame(frame))
 
+    def send_bytes(self, raw: bytes) -> None:
+        assert self._writer is not None
+        self._writer.write(raw)
+
     def submit(self, intent: OrderIntent, *, cause_sequence: int = 0) -> None:
         self.send(Submit(intent=intent, cause_sequence=cause_sequence))
 

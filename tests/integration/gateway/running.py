@@ -16,6 +16,7 @@ import msgspec
 
 from christmas.brokers.gateway.settings import GatewaySettings, ReplayOverride
 from christmas.brokers.permit import Limits, Permit, issue
+from christmas.execution.order import OrderIntent, client_order_id
 from christmas.resources.broker import (
     Broker,
     BrokerSpec,
@@ -61,26 +62,24 @@ def limits(**changes: object) -> Limits:
     )
 
 
-def permit(
-    strategy: str = "scalper", *, epoch: int = 1, role: str = "strategy", uid: str = "", **changes: object
-) -> str:
+def raw_permit(strategy: str = "scalper", **changes: object) -> Permit:
     now_us = time.time_ns() // 1000
-    return issue(
-        msgspec.structs.replace(
-            Permit(
-                strategy=strategy,
-                strategy_uid=uid or f"uid-{strategy}",
-                broker="paper",
-                role="admin" if role == "admin" else "strategy",
-                epoch=epoch,
-                issued_us=now_us,
-                expires_us=now_us + 3_600_000_000,
-                limits=limits(),
-            ),
-            **changes,
+    return msgspec.structs.replace(
+        Permit(
+            strategy=strategy,
+            strategy_uid=f"uid-{strategy}",
+            broker="paper",
+            epoch=1,
+            issued_us=now_us,
+            expires_us=now_us + 3_600_000_000,
+            limits=limits(),
         ),
-        KEY,
+        **changes,
     )
+
+
+def permit(strategy: str = "scalper", **changes: object) -> str:
+    return issue(raw_permit(strategy, **changes), KEY)
 
 
 class Running:
@@ -117,6 +116,7 @@ class Running:
         await eventually(self._is_listening, within_s=20.0, what=f"the gateway listens, see {self.log}")
 
     def _spawn(self) -> None:
+        Path(self.address.removeprefix("unix:")).unlink(missing_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "christmas.brokers.gateway", str(self.settings_file)], stdout=log, stderr=log
@@ -175,3 +175,19 @@ class Running:
 
 def replay(path: Path, *, speed: str = "max") -> ReplayOverride:
     return ReplayOverride(files=(str(path),), speed=speed, symbol=SYMBOL, until_end=True)
+
+
+def buy(decided_us: int, *, number: int = 1, lots: int = 100, price: Decimal | None = None) -> OrderIntent:
+    key = client_order_id("uid-scalper", decided_us, "buy", number)
+    return OrderIntent(
+        client_order_id=key,
+        symbol=SYMBOL,
+        side="buy",
+        type="limit" if price is not None else "market",
+        price=price,
+        lots=lots,
+        purpose="entry",
+        position_id=key,
+        decided_us=decided_us,
+        reason="a test",
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,45 +11,13 @@ import redis.asyncio as redis_asyncio
 
 from christmas.brokers.gateway.app import Ended
 from christmas.execution.journal import FillRecorded, JournalEntry, OrderChanged, OrderWritten
-from christmas.execution.order import OrderIntent, OrderStatus, client_order_id
+from christmas.execution.order import OrderReport, OrderStatus
 from christmas.execution.protocol import Advance, Cancel, Command, CommandResult, Submit
 from christmas.market.tick import ticks_key
 from tests.integration.gateway.client import Client, command
-from tests.integration.gateway.running import SYMBOL, Running, broker, permit, replay
+from tests.integration.gateway.conftest import MakeGateway
+from tests.integration.gateway.running import SYMBOL, Running, broker, buy, permit, replay
 from tests.support.data import SPOT_BTC
-
-MakeGateway = Callable[..., Running]
-
-
-@pytest.fixture
-def gateway(tmp_path: Path, redis_url: str) -> Iterator[MakeGateway]:
-    running: list[Running] = []
-
-    def make(**settings: object) -> Running:
-        manifest = settings.pop("manifest", None) or broker()
-        one = Running(tmp_path, redis_url, manifest, **settings)  # type: ignore[arg-type]
-        running.append(one)
-        return one
-
-    yield make
-    for one in running:
-        one.stop()
-
-
-def buy(decided_us: int, *, number: int = 1, lots: int = 100, price: Decimal | None = None) -> OrderIntent:
-    key = client_order_id("uid-scalper", decided_us, "buy", number)
-    return OrderIntent(
-        client_order_id=key,
-        symbol=SYMBOL,
-        side="buy",
-        type="limit" if price is not None else "market",
-        price=price,
-        lots=lots,
-        purpose="entry",
-        position_id=key,
-        decided_us=decided_us,
-        reason="a test",
-    )
 
 
 async def journal_of(client: redis_asyncio.Redis, market: str) -> list[JournalEntry]:
@@ -158,3 +125,54 @@ async def test_the_same_replay_twice_gives_the_same_journal(
         )
     assert journals[0] == journals[1]
     assert len(journals[0]) > 5
+
+
+async def test_a_gateway_killed_in_the_middle_goes_on_where_it_was(
+    gateway: MakeGateway, redis_client: redis_asyncio.Redis
+) -> None:
+    """kill -9 with a position, a resting order and an intent just sent; the runtime resends and resumes."""
+    running = gateway()
+    await running.start()
+    client = Client()
+    await client.connect(running.address, permit())
+    welcome = await client.welcome()
+    await client.wait_trading()
+    held = buy(welcome.clock_us)
+    client.submit(held)
+    filled = await client.wait_report(lambda report: report.status is OrderStatus.FILLED)
+    resting = buy(welcome.clock_us, number=2, price=filled_price(filled) * Decimal("0.97"))
+    client.submit(resting)
+    await client.wait_report(lambda report: report.client_order_id == resting.client_order_id)
+    torn = buy(welcome.clock_us, number=3, price=filled_price(filled) * Decimal("0.96"))
+    client.submit(torn)
+    running.kill()
+    await client.wait_closed()
+    known = list(client.reports)
+
+    await running.start()
+    again = Client(instance=client.instance)
+    await again.connect(running.address, permit(), last_report_sequence=known[-1].sequence)
+    second = await again.welcome()
+    await again.wait_trading()
+    orders = {order.intent.client_order_id: order for order in second.orders}
+    assert orders[held.client_order_id].status is OrderStatus.FILLED
+    assert orders[resting.client_order_id].status is OrderStatus.ACCEPTED
+    again.submit(torn)
+    again.submit(held)
+    final = await again.wait_report(lambda report: report.client_order_id == torn.client_order_id)
+    assert final.status in {OrderStatus.ACCEPTED, OrderStatus.REJECTED}
+    sequences = [report.sequence for report in known + again.reports]
+    assert sequences == list(range(1, len(sequences) + 1))
+    admin = await command(running.address, Command(permit=permit(role="admin"), action="statement"))
+    assert isinstance(admin, CommandResult)
+    assert msgspec.json.decode(admin.message)["holdings"] == {SYMBOL: 100}
+    running.stop()
+    entries = await journal_of(redis_client, "paper")
+    assert [entry.sequence for entry in entries] == list(range(1, len(entries) + 1))
+    written = [entry.intent.client_order_id for entry in entries if isinstance(entry, OrderWritten)]
+    assert sorted(written) == sorted({held.client_order_id, resting.client_order_id, torn.client_order_id})
+
+
+def filled_price(report: OrderReport) -> Decimal:
+    assert report.fill is not None
+    return report.fill.price.quantize(Decimal(1))

@@ -1,0 +1,198 @@
+"""Sessions with a real gateway process: permits, takeover, fences that outlive a kill, commands, slow peers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from decimal import Decimal
+
+import msgspec
+
+from christmas.brokers.permit import issue
+from christmas.execution.order import CancelIntent, OrderStatus
+from christmas.execution.protocol import Command, CommandResult, Refused, Report, SignalNote
+from tests.integration.gateway.client import Client, command
+from tests.integration.gateway.conftest import MakeGateway
+from tests.integration.gateway.running import SYMBOL, buy, permit, raw_permit
+from tests.support.waiting import eventually
+
+
+async def refused(address: str, text: str, client: Client | None = None) -> str:
+    client = client or Client()
+    await client.connect(address, text)
+    await client.wait_closed()
+    assert client.refused is not None
+    return client.refused.code
+
+
+async def test_permits_that_open_nothing(gateway: MakeGateway) -> None:
+    running = gateway()
+    await running.start()
+    genuine = raw_permit()
+    now_us = time.time_ns() // 1000
+    assert await refused(running.address, issue(genuine, b"another key of thirty-two bytes!")) == "PermitForged"
+    assert await refused(running.address, "nonsense") == "PermitForged"
+    assert await refused(running.address, permit(expires_us=now_us - 1)) == "PermitExpired"
+    assert await refused(running.address, permit(broker="binance")) == "PermitForeign"
+    assert await refused(running.address, permit(role="admin")) == "PermitForeign"
+    answer = await command(running.address, Command(permit=permit(), action="halt"))
+    assert isinstance(answer, Refused)
+    assert answer.code == "PermitForeign"
+
+
+async def test_a_newer_process_takes_over_and_the_older_is_refused_for_good(gateway: MakeGateway) -> None:
+    running = gateway()
+    await running.start()
+    older, newer = Client(), Client()
+    await older.connect(running.address, permit())
+    await older.welcome()
+    await newer.connect(running.address, permit())
+    await newer.welcome()
+    await older.wait_closed()
+    assert older.refused is not None
+    assert older.refused.code == "InstanceSuperseded"
+    assert await refused(running.address, permit(), Client(instance=older.instance)) == "InstanceSuperseded"
+    third = Client()
+    await third.connect(running.address, permit(epoch=2))
+    await third.welcome()
+    await newer.wait_closed()
+    assert newer.refused is not None
+    assert newer.refused.code == "EpochSuperseded"
+
+    running.kill()
+    await running.start()
+    assert await refused(running.address, permit(), Client(instance=older.instance)) == "EpochSuperseded"
+    assert await refused(running.address, permit(epoch=2), Client(instance=newer.instance)) == "InstanceSuperseded"
+    assert await refused(running.address, permit(epoch=1)) == "EpochSuperseded"
+    back = Client(instance=third.instance)
+    await back.connect(running.address, permit(epoch=2))
+    assert (await back.welcome()).epoch == 2
+
+
+async def test_the_same_process_resumes_its_reports(gateway: MakeGateway) -> None:
+    running = gateway()
+    await running.start()
+    client = Client()
+    await client.connect(running.address, permit())
+    welcome = await client.welcome()
+    await client.wait_trading()
+    client.submit(buy(welcome.clock_us))
+    await client.wait_report(lambda report: report.status is OrderStatus.FILLED)
+    reports = list(client.reports)
+    await client.close()
+    again = Client(instance=client.instance)
+    await again.connect(running.address, permit(), last_report_sequence=1)
+    await eventually(lambda: len(again.reports) == len(reports) - 1)
+    assert again.reports == reports[1:]
+    other = Client()
+    await other.connect(running.address, permit())
+    second = await other.welcome()
+    assert second.last_report_sequence == len(reports)
+    assert [order.status for order in second.orders] == [OrderStatus.FILLED]
+    other.submit(buy(second.clock_us, number=2, lots=200))
+    fresh = await other.wait_report(lambda _report: True)
+    assert fresh.sequence == len(reports) + 1
+
+
+async def test_halt_cancel_flatten_and_resume(gateway: MakeGateway) -> None:
+    running = gateway()
+    await running.start()
+    client = Client()
+    await client.connect(running.address, permit())
+    welcome = await client.welcome()
+    await client.wait_trading()
+    bought = buy(welcome.clock_us)
+    client.submit(bought)
+    filled = await client.wait_report(lambda report: report.status is OrderStatus.FILLED)
+    assert filled.fill is not None
+    far = (filled.fill.price * Decimal("0.97")).quantize(Decimal(1))
+    resting = buy(welcome.clock_us, number=2, price=far)
+    client.submit(resting)
+    await client.wait_report(lambda report: report.client_order_id == resting.client_order_id)
+
+    admin = permit(role="admin")
+    positions = await command(running.address, Command(permit=admin, action="positions", strategy="scalper"))
+    assert isinstance(positions, CommandResult)
+    assert [position["lots"] for position in msgspec.json.decode(positions.message)] == [100]
+    done = await command(running.address, Command(permit=admin, action="flatten", strategy="scalper", reason="enough"))
+    assert isinstance(done, CommandResult)
+    assert done.ok, done.message
+    await client.wait_report(
+        lambda report: report.client_order_id == resting.client_order_id and report.status is OrderStatus.CANCELLED
+    )
+    sold = await client.wait_report(lambda report: report.fill is not None and report.fill.side == "sell")
+    report_frame = next(
+        frame for frame in client.frames if isinstance(frame, Report) and frame.report.sequence == sold.sequence
+    )
+    assert report_frame.intent is not None
+    assert report_frame.intent.breaks_policy == "flatten"
+    assert report_frame.intent.position_id == bought.client_order_id
+
+    client.submit(buy(welcome.clock_us, number=3))
+    denied = await client.wait_report(lambda report: report.status is OrderStatus.DENIED)
+    assert denied.reason == "Halted: enough"
+    await command(running.address, Command(permit=admin, action="resume", strategy="scalper"))
+    await client.wait_trading()
+    client.submit(buy(welcome.clock_us, number=4))
+    key = buy(welcome.clock_us, number=4).client_order_id
+    await client.wait_report(lambda report: report.client_order_id == key and report.status is OrderStatus.FILLED)
+    orders = await command(running.address, Command(permit=admin, action="orders"))
+    assert isinstance(orders, CommandResult)
+    assert len(orders.orders) == 5
+
+
+async def test_a_resting_order_is_cancelled(gateway: MakeGateway) -> None:
+    running = gateway()
+    await running.start()
+    client = Client()
+    await client.connect(running.address, permit())
+    welcome = await client.welcome()
+    await client.wait_trading()
+    order = buy(welcome.clock_us, price=Decimal(59_000), lots=20)
+    client.submit(order)
+    answer = await client.wait_report(lambda report: report.client_order_id == order.client_order_id)
+    assert answer.status is OrderStatus.ACCEPTED, answer.reason
+    client.cancel(CancelIntent(client_order_id=order.client_order_id, decided_us=answer.time_us))
+    cancelled = await client.wait_report(lambda report: report.status is OrderStatus.CANCELLED)
+    assert cancelled.filled_lots == 0
+
+
+async def test_a_silent_peer_is_cut_off_and_a_lively_one_is_not(gateway: MakeGateway) -> None:
+    running = gateway()
+    await running.start()
+    silent, lively = Client(), Client()
+    await silent.connect(running.address, permit("silent"))
+    await silent.welcome()
+    silent.stop_reading()
+    await lively.connect(running.address, permit("lively"))
+    await lively.welcome()
+
+    async def only_the_lively_is_left() -> bool:
+        found = await running.metrics()
+        return (
+            found.get('christmas_gateway_sessions_ended_total{why="silence"}') == 1
+            and found["christmas_gateway_sessions"] == 1
+        )
+
+    await eventually(only_the_lively_is_left, within_s=15.0, every_s=0.2)
+    assert not lively.closed
+    await silent.close()
+
+
+async def test_nonsense_ends_only_its_own_connection(gateway: MakeGateway) -> None:
+    running = gateway()
+    await running.start()
+    good, bad = Client(), Client()
+    await good.connect(running.address, permit("good"))
+    await good.welcome()
+    await bad.connect(running.address, permit("bad"))
+    await bad.welcome()
+    bad.send_bytes(b"\x00\x00\x00\x02{}")
+    await bad.wait_closed()
+    assert bad.refused is not None
+    assert bad.refused.code == "BadFrame"
+    good.note(SignalNote(time_us=1, symbol=SYMBOL, signal="entry", taken=False, reason="a test"))
+    await asyncio.sleep(0)
+    assert not good.closed
+    orders = await command(running.address, Command(permit=permit(role="admin"), action="orders"))
+    assert isinstance(orders, CommandResult)

@@ -56,7 +56,17 @@ _CLOSED_MARKET_RETRY_US: Final = 60_000_000
 class _Symbol:
     """One symbol's stream: its bars, its strategy, its last print."""
 
-    __slots__ = ("absorbed", "bars", "entered_bar_us", "instrument", "last_tick", "price", "skipped_bar_us", "strategy")
+    __slots__ = (
+        "absorbed",
+        "bars",
+        "entered_bar_us",
+        "instrument",
+        "last_bar_us",
+        "last_tick",
+        "price",
+        "skipped_bar_us",
+        "strategy",
+    )
 
     def __init__(self, symbol: str, config: EngineConfig, strategy: Strategy) -> None:
         self.bars = BarBuilder(symbol, config.timeframe_us)
@@ -65,6 +75,7 @@ class _Symbol:
         self.last_tick: Tick | None = None
         self.price: Decimal | None = None
         self.absorbed = 0
+        self.last_bar_us = -1
         self.entered_bar_us = -1
         self.skipped_bar_us = -1
 
@@ -172,6 +183,7 @@ class Engine:
     def _absorb(self, stream: _Symbol, bar: Bar) -> None:
         stream.strategy.absorb_bar(bar)
         stream.absorbed += 1
+        stream.last_bar_us = bar.start_us
 
     # --- events in ---------------------------------------------------------------------------------
 
@@ -340,7 +352,11 @@ class Engine:
 
     def _on_bar(self, stream: _Symbol, bar: Bar) -> None:
         stream.absorbed += 1
+        stream.last_bar_us = bar.start_us
         self._on_signals(stream, stream.strategy.handle_bar(bar))
+        for position in list(self._book.of_symbol(bar.symbol)):
+            if position.entry.is_live:
+                self._review(position)
 
     def _on_signals(self, stream: _Symbol, signals: Sequence[Signal]) -> None:
         for signal in signals:
@@ -467,6 +483,7 @@ class Engine:
         reason = entry_withdrawal(
             position,
             clock_us=self._clock_us,
+            last_bar_us=stream.last_bar_us,
             timeframe_us=self._config.timeframe_us,
             instrument=stream.instrument,
             exit_price=self._exit_price(position, position.trip.lots, stream),

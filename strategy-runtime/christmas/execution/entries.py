@@ -13,7 +13,7 @@ from christmas.execution.strategies.signals import Signal
 from christmas.market.instrument import Instrument
 
 ENTRY_PATIENCE_BARS = 3
-"""An entry that is not filled when this many bars have begun after its own is withdrawn."""
+"""An entry that is not filled when the time of this many bars is over is withdrawn."""
 
 
 class EntrySituation(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,11 +70,19 @@ def patience_us(decided_us: int, timeframe_us: int) -> int:
 
 
 def entry_withdrawal(
-    position: TrackedPosition, *, clock_us: int, timeframe_us: int, instrument: Instrument, exit_price: Decimal
+    position: TrackedPosition,
+    *,
+    clock_us: int,
+    last_bar_us: int,
+    timeframe_us: int,
+    instrument: Instrument,
+    exit_price: Decimal,
 ) -> str | None:
     """Why what is left of an entry is withdrawn now; None: it goes on.
 
-    It goes on while what was bought is too little to be sold at ``exit_price``: withdrawn, it would be dust.
+    It goes on while what was bought is too little to be sold at ``exit_price`` (withdrawn, it would be dust), and
+    in a market that stands still: ``last_bar_us``, the start of the last bar that ended, is before the decision,
+    so no print has had a chance to fill it and the price is still the one that was decided upon.
     """
     order, trip = position.entry, position.trip
     if not order.is_live or order.status.is_final:
@@ -85,6 +93,7 @@ def entry_withdrawal(
         return "the position is being sold"
     if position.decided is not None or position.rule_reason is not None:
         return "the exit was decided"
-    if clock_us >= patience_us(order.intent.decided_us, timeframe_us):
+    decided_us = order.intent.decided_us
+    if clock_us >= patience_us(decided_us, timeframe_us) and last_bar_us >= decided_us:
         return f"not filled within {ENTRY_PATIENCE_BARS} bars"
     return None

@@ -42,9 +42,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         count = quantity / self.lot_size
         whole = int(count)
         if whole != count:
-            raise InexactAmount(
-                f"{self.symbol}: quantity {quantity} is not a whole number of lots of {self.lot_size}"
-            )
+            raise InexactAmount(f"{self.symbol}: quantity {quantity} is not a whole number of lots of {self.lot_size}")
         return whole
 
     def lots_floor(self, quantity: Decimal) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Final
 
@@ -114,6 +114,9 @@ class SymbolJudge:
 
     def _form(self, raw: FeedTick, clock_us: int, latest_us: int) -> Tick | Refusal:
         """The print in increments and whole lots, whatever came before it."""
+        is_bar = raw.open is not None or raw.high is not None or raw.low is not None
+        if is_bar:
+            raw = _on_grid(raw, self._increment, self._lot_size)
         trade_id, time_us = raw.trade_id, raw.time_us
         if not 0 < len(trade_id) <= TRADE_ID_MAXIMUM:
             return Refusal(Reason.BAD_TRADE_ID, f"a trade id of {len(trade_id)} characters")
@@ -135,7 +138,7 @@ class SymbolJudge:
             return _bad_quantity(raw.quantity, self._lot_size)
         if price <= _ZERO:
             return _bad_price(raw.price, self._increment)
-        if not 0 < lots <= _LOTS_MAXIMUM:
+        if not (0 if is_bar else 1) <= lots <= _LOTS_MAXIMUM:
             return _bad_quantity(raw.quantity, self._lot_size)
         tick = Tick(
             time_us=time_us,
@@ -146,7 +149,6 @@ class SymbolJudge:
             taker_side=_SIDES.get(raw.taker_side),
             late=time_us < clock_us,
         )
-        is_bar = raw.open is not None or raw.high is not None or raw.low is not None
         return self._span(raw, tick) if is_bar else tick
 
     def _admit(self, tick: Tick) -> Verdict:
@@ -243,6 +245,29 @@ class _NewLevel:
     def __init__(self) -> None:
         self.price = Decimal(0)
         self.prints = 0
+
+
+def _on_grid(raw: FeedTick, increment: Decimal, lot_size: Decimal) -> FeedTick:
+    """A bar in whole increments and lots: it sums up trades, and whoever summed them may have kept more digits.
+
+    High and low are rounded outwards and the volume down. A bar in which nothing was traded has no lots. What
+    cannot be rounded (NaN, an infinity) stays as it is, to be refused.
+    """
+    try:
+        return msgspec.structs.replace(
+            raw,
+            price=_multiple(raw.price, increment, ROUND_HALF_EVEN),
+            open=None if raw.open is None else _multiple(raw.open, increment, ROUND_HALF_EVEN),
+            high=None if raw.high is None else _multiple(raw.high, increment, ROUND_CEILING),
+            low=None if raw.low is None else _multiple(raw.low, increment, ROUND_FLOOR),
+            quantity=_multiple(raw.quantity, lot_size, ROUND_FLOOR),
+        )
+    except InvalidOperation:
+        return raw
+
+
+def _multiple(amount: Decimal, step: Decimal, rounding: str) -> Decimal:
+    return (amount / step).quantize(_ONE, rounding) * step if amount % step else amount
 
 
 def _bad_price(price: Decimal, increment: Decimal) -> Refusal:

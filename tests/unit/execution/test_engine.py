@@ -249,6 +249,7 @@ def test_a_cancelled_exit_whose_fill_is_on_its_way_is_not_offered_again() -> Non
 def test_an_entry_has_three_bars_then_it_is_withdrawn() -> None:
     desk = Desk()
     entry = desk.buy()
+    desk.tick("2001", after_us=SECOND)
     assert desk.clock(entry.decided_us + 3 * BAR - SECOND) == []
     (cancel,) = desk.clock(entry.decided_us + 3 * BAR)
     assert cancel == CancelIntent(
@@ -260,10 +261,21 @@ def test_an_entry_has_three_bars_then_it_is_withdrawn() -> None:
     assert desk.engine.is_flat
 
 
+def test_an_entry_waits_on_in_a_market_that_stands_still() -> None:
+    desk = Desk()
+    entry = desk.buy()
+    assert desk.clock(entry.decided_us + 60 * BAR) == []
+    desk.tick("2001")
+    (cancel,) = desk.next_bar()
+    assert isinstance(cancel, CancelIntent)
+    assert (cancel.client_order_id, cancel.decided_us) == (entry.client_order_id, entry.decided_us + 61 * BAR)
+
+
 def test_an_entry_filled_too_little_to_be_sold_goes_on_until_it_can_be() -> None:
     desk = Desk()
     entry = desk.buy()
     assert desk.tell(desk.report(entry, OrderStatus.PARTIALLY_FILLED, lots=2)) == []
+    desk.tick("2001", after_us=SECOND)
     assert desk.clock(entry.decided_us + 4 * BAR) == []
     cancel, exit_ = desk.tell(desk.report(entry, OrderStatus.PARTIALLY_FILLED, lots=3, total=5))
     assert isinstance(cancel, CancelIntent)
@@ -422,6 +434,7 @@ def test_an_age_is_a_timer_that_the_gateway_is_told_of() -> None:
 def test_a_late_fill_of_a_withdrawn_entry_is_sold_too() -> None:
     desk = Desk()
     entry = desk.buy()
+    desk.tick("2001", after_us=SECOND)
     (_,) = desk.clock(entry.decided_us + 3 * BAR)
     desk.tell(desk.report(entry, OrderStatus.CANCELLED))
     assert desk.engine.is_flat

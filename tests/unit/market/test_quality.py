@@ -60,7 +60,7 @@ def judge_all(judge: SymbolJudge, *prints: FeedTick) -> list[str]:
             Reason.INCONSISTENT_BAR,
         ),
         ({"open": Decimal("60000.0"), "high": Decimal("60000.0"), "low": Decimal(0)}, Reason.INCONSISTENT_BAR),
-        ({"open": Decimal("60000.0"), "high": Decimal("60000.05"), "low": Decimal("60000.0")}, Reason.OFF_INCREMENT),
+        ({"open": Decimal("60000.0"), "high": Decimal("NaN"), "low": Decimal("60000.0")}, Reason.INCONSISTENT_BAR),
     ],
 )
 def test_what_cannot_be_is_quarantined(change: dict[str, object], reason: Reason) -> None:
@@ -69,6 +69,27 @@ def test_what_cannot_be_is_quarantined(change: dict[str, object], reason: Reason
     assert isinstance(verdict, Refusal)
     assert verdict.reason == reason
     assert judge.last_price is None
+
+
+def test_a_bar_is_rounded_to_increments_and_lots_and_may_be_without_a_trade() -> None:
+    """Bars sum up trades: volumes carry float noise (203889.11713750003), averages fall between increments."""
+    prices = {"open": Decimal("60000.04"), "high": Decimal("60000.51"), "low": Decimal("59999.99")}
+    bar = msgspec.structs.replace(
+        feed_tick(1, START_US), **prices, price=Decimal("60000.375"), quantity=Decimal("2.00350000003")
+    )
+    verdict = SymbolJudge(BTC, QualityLimits()).judge(bar, 0, None)
+    assert isinstance(verdict, Tick)
+    assert (verdict.open, verdict.high, verdict.low, verdict.price) == (
+        Decimal("60000.0"),
+        Decimal("60000.6"),
+        Decimal("59999.9"),
+        Decimal("60000.4"),
+    )
+    assert verdict.lots == 2003
+    silent = msgspec.structs.replace(bar, trade_id="2", quantity=Decimal(0))
+    verdict = SymbolJudge(BTC, QualityLimits()).judge(silent, 0, None)
+    assert isinstance(verdict, Tick)
+    assert verdict.lots == 0
 
 
 def test_what_is_accepted_is_exact_and_written_alike() -> None:

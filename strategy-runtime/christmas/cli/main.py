@@ -82,7 +82,9 @@ def main() -> None:
         click.echo("aborted", err=True)
         sys.exit(130)
     except click.ClickException as error:
-        error.show()
+        usage = isinstance(error, click.UsageError) and error.ctx is not None
+        mend = f" (see `{error.ctx.command_path} --help`)" if usage else ""
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {error.format_message()}{mend}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(0)

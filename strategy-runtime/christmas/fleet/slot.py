@@ -36,6 +36,7 @@ class Slot:
         self.probed_at = 0.0
         self.cpu_limited = False
         self._jitter = jitter
+        self._left_by_itself = False
 
     def seen(self) -> Seen:
         return Seen(
@@ -66,8 +67,9 @@ class Slot:
         return time.monotonic() - self.launched.process.started_at
 
     def started(self, launched: Launched, digest: str) -> None:
-        if self.launched is not None:
+        if self._left_by_itself:
             self.restarts += 1
+        self._left_by_itself = False
         self.launched = launched
         self.digest = digest
         self.state = "Running"
@@ -96,6 +98,7 @@ class Slot:
         self.ready = False
         self.rss_bytes, self.cpu_percent = 0, 0.0
         ran_s = time.monotonic() - self.launched.process.started_at
+        self._left_by_itself = self.state != "Stopping"
         if self.state == "Stopping":
             self.state = "Exited"
             self.failures, self.retry_at = 0, 0.0

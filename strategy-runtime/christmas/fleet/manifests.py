@@ -32,13 +32,6 @@ def check(resources: Iterable[Resource], *, known: Iterable[Resource]) -> None:
 def check_builtin(name: str, parameters: Mapping[str, ParameterValue]) -> Mapping[str, str]:
     """What is wrong with a builtin's parameters, by name; under the empty name what belongs to none."""
     # Only where builtins are checked: they bring the execution layer with them.
-    from christmas.analysis.indicators.parameters import ParameterError  # noqa: PLC0415
-    from christmas.execution.strategies.factory import create_strategy  # noqa: PLC0415
+    from christmas.execution.strategies.builtin import builtin_faults  # noqa: PLC0415
 
-    try:
-        create_strategy(builtin=name, parameters=parameters)
-    except (ParameterError, ValueError) as error:
-        text = str(error)
-        named = [parameter for parameter in parameters if repr(parameter) in text]
-        return {named[0] if len(named) == 1 else "": text}
-    return {}
+    return builtin_faults(name, parameters)

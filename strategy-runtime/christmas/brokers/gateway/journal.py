@@ -29,6 +29,13 @@ RECENT_MAXIMUM: Final = 4_096
 WAITING_MAXIMUM: Final = 65_536
 """Entries not yet on disk, at most: beyond it the disk has stopped working."""
 _PAGE: Final = 512
+_RESERVED_BYTES: Final = 8 << 20
+"""The log is made this long at once: a commit that makes a file longer waits for the file system's own
+journal too (p99 3.0 ms against 0.6 ms here)."""
+_CHECKPOINT_ROWS: Final = 64
+_CHECKPOINT_ROWS_BUSY: Final = 600
+"""Entries after which the log is written back: when nothing else is to be done, and in any case."""
+_IDLE_S: Final = 0.1
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS entries (
   sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, owner TEXT NOT NULL, client_order_id TEXT NOT NULL,
@@ -201,12 +208,16 @@ class Journal:
             self._tell(self._on_failed, JournalFailed(str(error)))
             return
         try:
+            _reserve(connection)
+            rows = 0
             while True:
-                groups, ends = self._take()
+                groups, ends = self._take(_IDLE_S if rows >= _CHECKPOINT_ROWS else None)
                 if groups:
-                    _commit(connection, groups)
-                if groups:
+                    rows += _commit(connection, groups)
                     self._tell(self._on_durable, groups)
+                if rows >= _CHECKPOINT_ROWS and (not groups or rows >= _CHECKPOINT_ROWS_BUSY):
+                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                    rows = 0
                 if ends:
                     return
         except sqlite3.Error as error:
@@ -214,10 +225,13 @@ class Journal:
         finally:
             connection.close()
 
-    def _take(self) -> tuple[list[_Group], bool]:
-        """Everything that waits now, at least one."""
+    def _take(self, within_s: float | None) -> tuple[list[_Group], bool]:
+        """Everything that waits now, at least one unless nothing comes ``within_s``; and whether to end."""
         groups: list[_Group] = []
-        item = self._queue.get()
+        try:
+            item = self._queue.get(timeout=within_s)
+        except queue.Empty:
+            return groups, False
         while item is not None:
             groups.append(item)
             try:
@@ -257,7 +271,19 @@ def _open(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _commit(connection: sqlite3.Connection, groups: Sequence[_Group]) -> None:
+def _reserve(connection: sqlite3.Connection) -> None:
+    """Make the log long, and decide ourselves when it is written back."""
+    connection.execute("PRAGMA wal_autocheckpoint=0")
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("CREATE TABLE reserved (filler BLOB)")
+    connection.execute("INSERT INTO reserved VALUES (zeroblob(?))", (_RESERVED_BYTES,))
+    connection.execute("DROP TABLE reserved")
+    connection.execute("COMMIT")
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+
+def _commit(connection: sqlite3.Connection, groups: Sequence[_Group]) -> int:
+    """Write them in one transaction; how many entries that was."""
     rows = [row for group in groups for row in group.rows]
     acked = max(group.acked for group in groups)
     started = time.perf_counter()
@@ -271,6 +297,7 @@ def _commit(connection: sqlite3.Connection, groups: Sequence[_Group]) -> None:
     if rows:
         metrics.JOURNAL_COMMIT.observe(time.perf_counter() - started)
         metrics.JOURNAL_GROUP.observe(len(rows))
+    return len(rows)
 
 
 def _order_id(entry: JournalEntry) -> str:

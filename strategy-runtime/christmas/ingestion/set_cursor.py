@@ -11,6 +11,7 @@ Pure: `SetCursor.request` says what to ask for, `SetCursor.take` is told the ans
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from enum import Enum, auto
 from operator import itemgetter
@@ -113,18 +114,23 @@ class SetCursor:
         return []
 
     def _take_older(self, members: Sequence[bytes], times_us: Sequence[int]) -> list[bytes]:
-        known, before = self._known, self._of_boundary
-        given = [member for member in members if member not in known and member not in before]
+        # Only at both ends of the span can there be members that were given or are held: its bounds are
+        # moments that the page before, or the tail, has a part of.
+        first = 0 if self._older_from_us is None else bisect_right(times_us, self._older_from_us)
+        last = max(first, bisect_left(times_us, self._older_to_us))
+        given = [member for member in members[:first] if member not in self._of_boundary and member not in self._known]
+        given += members[first:last]
+        given += [member for member in members[last:] if member not in self._known]
         if len(members) < self._limit:
             given += self._held
             self._held, self._of_boundary = [], set()
             self._go_forward()
             self.settled_us = self._position_us
             return given
-        # The next page begins with the time this one ends with. When it is all one time, ask for more.
+        # The next page begins with the moment this one ends with. When it is all one moment, ask for more.
         self._limit = self._page if times_us[-1] != times_us[0] else 2 * self._limit
         self._older_from_us = times_us[-1]
-        self._of_boundary = {member for member, time in zip(members, times_us, strict=True) if time == times_us[-1]}
+        self._of_boundary = set(members[bisect_left(times_us, times_us[-1]) :])
         self.settled_us = times_us[-1] - 1
         return given
 

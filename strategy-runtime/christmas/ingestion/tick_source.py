@@ -103,7 +103,9 @@ class TickSource:
             page.unreadable += unreadable
         given = cursor.take(sequence, members, [tick.time_us for tick in ticks])
         if given:
-            page.ticks[symbol] = ticks if given == members else decode_members(symbol, given)[0]
+            page.ticks[symbol] = (
+                ticks if len(given) == len(members) and given == members else decode_members(symbol, given)[0]
+            )
         if cursor.settled_us is not None:
             page.settled_us[symbol] = cursor.settled_us
         page.at_end = page.at_end and cursor.at_end

@@ -9,6 +9,7 @@ watermark, so a crash leaves all or nothing.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
@@ -111,7 +112,7 @@ class BatchEncoder:
         self._encoders: dict[str, TickEncoder] = {}
 
     def encode(self, ticks: Mapping[str, Sequence[StoredTick]]) -> EncodedBatch:
-        """``ticks`` by symbol, in any order. Pure but for what this object remembers."""
+        """``ticks`` by symbol, each in the order of their times. Pure but for what this object remembers."""
         parts: list[SymbolRows] = []
         refused: list[tuple[str, StoredTick, str]] = []
         count = 0
@@ -137,22 +138,21 @@ class BatchEncoder:
 
 
 def latest(fresh: Sequence[StoredTick], before: LastStored) -> LastStored:
-    """The last moment once ``fresh`` is stored too."""
+    """The last moment once ``fresh`` (in the order of their times) is stored too."""
     if not fresh:
         return before
-    time_us = max([tick.time_us for tick in fresh])
-    ids = frozenset([tick.trade_id for tick in fresh if tick.time_us == time_us])
+    time_us = fresh[-1].time_us
+    ids = frozenset(tick.trade_id for tick in takewhile(lambda tick: tick.time_us == time_us, reversed(fresh)))
     return LastStored(time_us=time_us, trade_ids=ids | before.trade_ids if time_us == before.time_us else ids)
 
 
 def split_fresh(ticks: Sequence[StoredTick], last: LastStored) -> tuple[Sequence[StoredTick], Sequence[StoredTick]]:
     """Ticks that are not stored yet, and the others, given the latest stored moment.
 
-    That no two of them are the same is not looked after: a set in Redis has each once, and should one
-    come twice nevertheless, the table's unique key sends the batch by way of the staging table.
+    ``ticks`` are in the order of their times, and no two are the same, as in a set of Redis. Should that
+    not hold, the table's unique key sends the batch by way of the staging table.
     """
-    earliest_us = min([tick.time_us for tick in ticks], default=last.time_us)
-    if earliest_us > last.time_us:
+    if not ticks or ticks[0].time_us > last.time_us:
         return ticks, ()
     fresh: list[StoredTick] = []
     doubtful: list[StoredTick] = []

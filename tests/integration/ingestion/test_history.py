@@ -55,7 +55,9 @@ async def record(pool: asyncpg.Pool, ticks: Sequence[Tick], market: str = MARKET
         await store(
             connection,
             market,
-            BatchEncoder(market, {}).encode({symbol: stored(several) for symbol, several in by_symbol.items()}),
+            BatchEncoder(market, {}).encode(
+                {symbol: stored(sorted(several, key=tick_key)) for symbol, several in by_symbol.items()}
+            ),
         )
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from christmas.ingestion.instruments import register_instruments
 from christmas.ingestion.tick_store import BatchEncoder, last_stored, prepare, store
 from christmas.market.tick import Tick
+from christmas.market.trade_order import tick_key
 from tests.integration.ingestion.support import INSTRUMENT, SYMBOL, assert_stored_exactly, migrated, stored, tick
 
 prices = st.builds(
@@ -71,7 +72,8 @@ async def test_each_tick_is_stored_once_however_often_and_in_whatever_order_it_c
         position, inserted, duplicates = 0, 0, 0
         while position < len(order):
             size = dice.randint(1, 90)
-            batch = encoder.encode({SYMBOL: stored([deliveries[index] for index in order[position : position + size]])})
+            several = sorted((deliveries[index] for index in order[position : position + size]), key=tick_key)
+            batch = encoder.encode({SYMBOL: stored(several)})
             done = await store(connection, "m", batch)
             inserted += done.direct + done.staged
             duplicates += done.duplicates
@@ -128,8 +130,8 @@ def test_a_price_is_encoded_the_same_after_the_cache_was_emptied() -> None:
     encoder = BatchEncoder("m", {})
     many = [tick(number, price=Decimal(number)) for number in range(40_000)]
     first = encoder.encode({SYMBOL: stored(many)}).parts[0].fresh
-    again = BatchEncoder("m", {}).encode({SYMBOL: stored(list(reversed(many)))}).parts[0].fresh
-    assert first == list(reversed(again))
+    again = encoder.encode({SYMBOL: stored(many[:100])}).parts[0].doubtful
+    assert again == first[:100]
 
 
 def test_what_cannot_be_stored_does_not_move_the_mark() -> None:

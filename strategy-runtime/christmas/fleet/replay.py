@@ -173,7 +173,8 @@ class ReplayRun:
                 best, moved_at = stored - waiting, time.monotonic()
             elif time.monotonic() - moved_at > _STUCK_S:
                 what = f"{counts.total} of {published} ticks of {market} stored, {waiting} journal entries wait"
-                raise FleetError(f"the recorder is stuck: {what}", f"its log: {self._state.log('recorder', 'recorder')}")
+                log = self._state.log("recorder", "recorder")
+                raise FleetError(f"the recorder is stuck: {what}", f"its log: {log}")
             await asyncio.sleep(_POLL_S)
 
     async def _sum_up(self, pool: asyncpg.Pool) -> Report:

@@ -112,6 +112,9 @@ class Slot:
         else:
             self.state = "Exited"
             words = last_words(self.launched.log)
+            if "MemoryError" in words and not self.oom:
+                # It ran into the hard limit before the supervisor saw it above the soft one.
+                self.over_memory(words)
             cause = "out of memory: " + self.reason if self.oom else exit_text(code) + (f": {words}" if words else "")
             self._failed(cause, ran_s=ran_s)
 

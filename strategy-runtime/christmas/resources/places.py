@@ -64,7 +64,8 @@ class Document:
             position += 1
         for character in value[:offset]:
             position = self._after(character, position, span.end)
-        while position < span.end and value[offset : offset + 1].strip() and self._text[position].isspace():
+        target = value[offset : offset + 1].strip()
+        while target and position < span.end and self._text[position] != target:
             position += 1
         line_start = self._text.rfind("\n", 0, position) + 1
         return Place(self._text.count("\n", 0, position) + 1, position - line_start + 1)

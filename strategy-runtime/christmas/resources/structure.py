@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args
 
 import msgspec
 
+from christmas.resources.meta import Percent
 from christmas.resources.problem import FieldPath, did_you_mean
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -88,9 +89,9 @@ def _explain(data: Any, annotation: Any, message: str) -> tuple[str, str]:
         return f"{data!r} is not one of {', '.join(choices)}", did_you_mean(data, choices)
     described = _describe(annotation)
     if isinstance(data, int | float) and not isinstance(data, bool) and "Expected `str" in message:
-        return f"a text is wanted, not the number {data}", f'quote it: "{data}"' + (
-            f"; {described}" if described else ""
-        )
+        percent = "%" if annotation in {Percent, Percent | None} else ""
+        mend = f'quote it: "{data}{percent}"'
+        return f"a text is wanted, not the number {data}", f"{mend}; {described}" if described else mend
     if isinstance(data, str) and "matching regex" in message:
         return f"{data!r} does not fit", described or message
     return message.partition(" - at ")[0].replace("`", ""), described

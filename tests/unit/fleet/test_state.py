@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from christmas.fleet.errors import FleetError
+from christmas.fleet.state import StateFolder, default_state_folder, write_private
+from tests.unit.resources.test_validate import BROKER, STRATEGY
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> StateFolder:
+    folder = StateFolder(tmp_path / "state")
+    folder.prepare()
+    return folder
+
+
+def test_where_it_is_by_default() -> None:
+    assert default_state_folder({"CHRISTMAS_STATE": "/a"}) == Path("/a")
+    assert default_state_folder({"XDG_STATE_HOME": "/b"}) == Path("/b/christmas")
+    assert default_state_folder({}) == Path("~/.local/state/christmas").expanduser()
+
+
+def test_it_is_for_its_owner_only(state: StateFolder) -> None:
+    state.permit_key()
+    assert state.path.stat().st_mode & 0o777 == 0o700
+    assert state.permit_key_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_one_supervisor_only(state: StateFolder) -> None:
+    assert state.supervisor_pid() is None
+    state.lock()
+    assert state.supervisor_pid() == os.getpid()
+    with pytest.raises(FleetError, match=f"pid {os.getpid()}"):
+        StateFolder(state.path).lock()
+    state.unlock()
+    assert state.supervisor_pid() is None
+
+
+def test_a_killed_supervisor_leaves_no_lock(state: StateFolder) -> None:
+    code = f"""
+import os, signal
+from pathlib import Path
+from christmas.fleet.state import StateFolder
+StateFolder(Path({str(state.path)!r})).lock()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", code], check=False, timeout=30)
+    assert state.lock_file.read_text().strip().isdigit()
+    assert state.supervisor_pid() is None
+    state.lock()
+
+
+def test_epochs_only_grow_also_over_a_restart(state: StateFolder) -> None:
+    assert [state.next_epoch("a"), state.next_epoch("a"), state.next_epoch("b")] == [1, 2, 1]
+    assert StateFolder(state.path).next_epoch("a") == 3
+
+
+def test_the_key_and_the_session_stay(state: StateFolder) -> None:
+    again = StateFolder(state.path)
+    assert (state.permit_key(), state.session_id()) == (again.permit_key(), again.session_id())
+
+
+def test_manifests_come_back_as_they_were(state: StateFolder) -> None:
+    for resource in (STRATEGY, BROKER):
+        state.store(resource)
+    assert state.stored() == [BROKER, STRATEGY]
+    state.forget("Strategy", "scalper")
+    assert state.stored() == [BROKER]
+
+
+def test_a_foreign_manifest_is_named(state: StateFolder) -> None:
+    write_private(state.manifests / "strategy.x.json", b'{"kind": "Strategy"}')
+    with pytest.raises(FleetError, match=r"strategy\.x\.json"):
+        state.stored()
+
+
+def test_sockets_fit_however_deep_the_folder_is(tmp_path: Path) -> None:
+    deep = StateFolder(tmp_path / ("x" * 60) / ("y" * 60))
+    assert len(os.fsencode(deep.socket("gateway", "a" * 53))) < 108
+    assert deep.sockets != StateFolder(tmp_path / "z" / ("y" * 120)).sockets
+    assert deep.socket("gateway", "a" * 53) != deep.socket("gateway", "a" * 52)

@@ -28,14 +28,13 @@ import msgspec
 import uvloop
 from redis.asyncio import Redis
 
-from christmas.ingestion.copy import TICK_COLUMNS, copy_stream
+from christmas.ingestion.copy import TICK_COLUMNS, TickEncoder, copy_stream
 from christmas.ingestion.features import capabilities
 from christmas.ingestion.migrate import migrate
 from christmas.ingestion.retry import Reason
 from christmas.ingestion.settings import RecorderSettings
 from christmas.ingestion.stored_tick import StoredTick
 from christmas.ingestion.tick_recorder import TickRecorder
-from christmas.ingestion.tick_store import BatchEncoder
 from christmas.market.stream import stream_key
 from christmas.market.tick import Tick, ticks_key
 from tests.support.servers import ValkeyServer, create_database, drop_database, start_postgres
@@ -90,6 +89,13 @@ def as_stored(ticks: list[Tick]) -> list[StoredTick]:
     return [msgspec.json.decode(msgspec.json.encode(tick), type=StoredTick) for tick in ticks]
 
 
+def prebuilt(ticks: list[Tick]) -> list[bytes]:
+    """Whole COPYs of as many rows as the recorder writes at once."""
+    encoder = TickEncoder(MARKET, SYMBOL)
+    several = [encoder.rows(as_stored(ticks[at : at + BATCH_TICKS]))[0] for at in range(0, len(ticks), BATCH_TICKS)]
+    return [b"".join(copy_stream([rows])) for rows in several]
+
+
 async def fill_redis(redis: Redis, ticks: list[Tick]) -> None:
     for start in range(0, len(ticks), 5_000):
         chunk = ticks[start : start + 5_000]
@@ -140,8 +146,7 @@ async def record(redis: Redis, database_url: str) -> float:
 
 async def measure(database_url: str, valkey: ValkeyServer, count: int, rounds: int) -> Result:
     ticks = make_ticks(count)
-    rows = BatchEncoder(MARKET, {}).encode({SYMBOL: as_stored(ticks)}).parts[0].fresh
-    batches = [copy_stream(rows[start : start + BATCH_TICKS]) for start in range(0, count, BATCH_TICKS)]
+    batches = prebuilt(ticks)
     redis = Redis.from_url(valkey.unix_url)
     await fill_redis(redis, ticks)
     connection = await asyncpg.connect(database_url)
@@ -188,7 +193,7 @@ async def measure(database_url: str, valkey: ValkeyServer, count: int, rounds: i
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
-    parser.add_argument("--ticks", type=int, default=300_000)
+    parser.add_argument("--ticks", type=int, default=400_000)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     server_url = os.environ.get("CHRISTMAS_TEST_DATABASE_URL") or str(start_postgres().get_uri())

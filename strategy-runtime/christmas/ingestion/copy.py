@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
+import msgspec
+
 from christmas.ingestion.stored_tick import StoredTick
 from christmas.market.tick import Side
 
@@ -56,6 +58,13 @@ class UnstorableError(ValueError):
     """A value that no column takes; the text says why."""
 
 
+class Rows(msgspec.Struct, frozen=True):
+    """Encoded rows, without a COPY's header and trailer."""
+
+    data: bytes
+    count: int
+
+
 class TickEncoder:
     """Rows of one symbol of one market.
 
@@ -67,7 +76,7 @@ class TickEncoder:
         self._head = struct.pack("!h", len(TICK_COLUMNS)) + encode_text(market) + encode_text(symbol)
         self._recent: dict[Side | None, dict[str, bytes]] = {"buy": {}, "sell": {}, None: {}}
 
-    def rows(self, ticks: Iterable[StoredTick]) -> tuple[list[bytes], list[tuple[StoredTick, str]]]:
+    def rows(self, ticks: Iterable[StoredTick]) -> tuple[Rows, list[tuple[StoredTick, str]]]:
         """The COPY rows of ``ticks``, columns in the order of TICK_COLUMNS.
 
         Beside them the ticks that no column takes, each with the reason in words.
@@ -92,7 +101,7 @@ class TickEncoder:
                     append(beginning + _NUMBERS(8, lots, 8, time_us - EPOCH_SHIFT_US, length) + trade_id)
             except (UnstorableError, UnicodeEncodeError, struct.error) as error:
                 refused.append((tick, str(error)))
-        return rows, refused
+        return Rows(b"".join(rows), len(rows)), refused
 
     def _remember(self, recent: dict[str, bytes], price: str, tick: StoredTick) -> bytes:
         if len(recent) >= _RECENT_PRICES:
@@ -155,9 +164,9 @@ def encode_numeric(value: Decimal) -> bytes:
     return head + b"".join(groups)
 
 
-def copy_stream(rows: Iterable[bytes]) -> bytes:
-    """A whole COPY: header, rows, trailer."""
-    return b"".join((HEADER, *rows, TRAILER))
+def copy_stream(several: Iterable[Rows]) -> list[bytes]:
+    """A whole COPY in pieces: header, rows, trailer."""
+    return [HEADER, *(rows.data for rows in several), TRAILER]
 
 
 def _optional(text: str | None) -> bytes:

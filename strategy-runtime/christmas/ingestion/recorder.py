@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -31,22 +31,21 @@ from christmas.ingestion.tick_recorder import TickRecorder
 from christmas.telemetry.process import ProcessContext, run_process
 from christmas.telemetry.settings import load_settings
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("christmas.ingestion.recorder")
 
 STOP_WITHIN_S: Final = 10.0
 _SOCKET_DEADLINE_S: Final = 10.0
 
 
 class Reasons:
-    """Why each part is not at work; the first of them is shown."""
+    """Why each part is not at work; the first of them is shown. None is at work until it says so."""
 
-    def __init__(self, show: Callable[[str | None], None]) -> None:
+    def __init__(self, show: Callable[[str | None], None], parts: Iterable[str]) -> None:
         self._show = show
-        self._reasons: dict[str, str | None] = {}
+        self._reasons: dict[str, str | None] = {part: f"{part}: starting" for part in parts}
 
     def of(self, part: str) -> Reason:
-        """Where ``part`` tells its reason; it counts as not at work until it has."""
-        self._reasons[part] = f"{part}: starting"
+        """Where ``part`` tells its reason."""
 
         def tell(reason: str | None) -> None:
             if self._reasons[part] != reason:
@@ -77,13 +76,18 @@ async def main(settings: RecorderSettings, context: ProcessContext) -> int:
         settings.redis_url, socket_timeout=_SOCKET_DEADLINE_S, socket_connect_timeout=_SOCKET_DEADLINE_S
     )
     try:
-        shared = _Shared(settings.database_url, redis, context.stopping, Reasons(context.ready))
+        shared = _Shared(settings.database_url, redis, context.stopping, Reasons(context.ready, _names(settings)))
         await _prepare(settings, shared)
         if not context.stopping.is_set():
             await _record(settings, shared)
     finally:
         await redis.aclose()
     return 0
+
+
+def _names(settings: RecorderSettings) -> list[str]:
+    parts = [f"{part} of {market}" for market in settings.markets for part in ("ticks", "journal", "quarantine")]
+    return ["schema", *parts, *(["retention"] if settings.retention_days > 0 else [])]
 
 
 async def _prepare(settings: RecorderSettings, shared: _Shared) -> None:

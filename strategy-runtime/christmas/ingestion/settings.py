@@ -26,7 +26,7 @@ class RecorderSettings(ProcessSettings, frozen=True, kw_only=True):
 
     markets: dict[str, MarketSettings]
     """By market, the name in Redis keys and in the database."""
-    batch_ticks: int = 10_000
+    batch_ticks: int = 20_000
     """At most so many ticks are written in one transaction."""
     interval_ms: int = 200
     """How long ticks may wait in Redis for others to be written with."""

@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 _REDIS_DEADLINE_S: Final = 5.0
 _LOCK_RETRY_S: Final = 1.0
+_PAGE: Final = 2_500
+"""Ticks read and encoded at one go: a longer one keeps the batch before from being sent meanwhile."""
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -69,7 +71,7 @@ class TickRecorder:
         symbols: tuple[str, ...],
         stopping: asyncio.Event,
         reason: Reason,
-        batch_ticks: int = 10_000,
+        batch_ticks: int = 20_000,
         interval_s: float = 0.2,
     ) -> None:
         self._redis = redis
@@ -104,7 +106,7 @@ class TickRecorder:
     async def _follow(self, connection: Connection, attempts: Attempts) -> None:
         stored = await tick_store.last_stored(connection, self._market, self._symbols)
         encoder = BatchEncoder(self._market, stored)
-        source = TickSource(self._redis, self._market, self._symbols, page=max(1, self._batch_ticks // 4))
+        source = TickSource(self._redis, self._market, self._symbols, page=max(1, min(_PAGE, self._batch_ticks // 2)))
         full_reads = 0
         writing: asyncio.Task[None] | None = None
         try:

@@ -16,7 +16,7 @@ import asyncpg
 import msgspec
 
 from christmas.ingestion.bulk import arrays
-from christmas.ingestion.copy import TICK_COLUMNS, TickEncoder, copy_stream
+from christmas.ingestion.copy import TICK_COLUMNS, Rows, TickEncoder, copy_stream
 from christmas.ingestion.moments import microseconds, moment
 from christmas.ingestion.stored_tick import StoredTick
 
@@ -44,9 +44,9 @@ class SymbolRows(msgspec.Struct, kw_only=True):
     """One symbol's part of a batch, encoded."""
 
     symbol: str
-    fresh: list[bytes]
+    fresh: list[Rows]
     """Rows of ticks that cannot be stored yet."""
-    doubtful: list[bytes]
+    doubtful: list[Rows]
     """Rows that may be stored already, or be in here twice."""
     last_us: int
 
@@ -125,16 +125,22 @@ class BatchEncoder:
             fresh_rows, refused_fresh = encoder.rows(fresh)
             doubtful_rows, refused_doubtful = encoder.rows(doubtful)
             refused += [(symbol, tick, reason) for tick, reason in refused_fresh + refused_doubtful]
-            count += len(fresh_rows) + len(doubtful_rows)
+            count += fresh_rows.count + doubtful_rows.count
             if refused_fresh:
                 unstorable = {id(tick) for tick, _ in refused_fresh}
                 fresh = [tick for tick in fresh if id(tick) not in unstorable]
             last = self._stored[symbol] = latest(fresh, last)
-            if fresh_rows or doubtful_rows:
+            if fresh_rows.count or doubtful_rows.count:
                 # Doubtful ticks alone: the moment cannot be told from them, and need not move.
                 last_us = last.time_us if last is not _NOTHING else max(tick.time_us for tick in doubtful)
-                parts.append(SymbolRows(symbol=symbol, fresh=fresh_rows, doubtful=doubtful_rows, last_us=last_us))
+                parts.append(
+                    SymbolRows(symbol=symbol, fresh=_some(fresh_rows), doubtful=_some(doubtful_rows), last_us=last_us)
+                )
         return EncodedBatch(parts=parts, ticks=count, refused=refused)
+
+
+def _some(rows: Rows) -> list[Rows]:
+    return [rows] if rows.count else []
 
 
 def latest(fresh: Sequence[StoredTick], before: LastStored) -> LastStored:
@@ -202,15 +208,15 @@ async def store(connection: Connection, market: str, batch: EncodedBatch) -> Sto
 
 
 async def _store(connection: Connection, market: str, batch: EncodedBatch) -> Stored:
-    inserted = {part.symbol: len(part.fresh) for part in batch.parts}
+    inserted = {part.symbol: sum(rows.count for rows in part.fresh) for part in batch.parts}
     direct, staged = sum(inserted.values()), 0
     if not batch.parts:
         return Stored(direct=0, staged=0, duplicates=0)
     async with connection.transaction():
         if direct:
-            await _copy(connection, "ticks", copy_stream(row for part in batch.parts for row in part.fresh))
+            await _copy(connection, "ticks", copy_stream(rows for part in batch.parts for rows in part.fresh))
         if any(part.doubtful for part in batch.parts):
-            await _copy(connection, "staged_ticks", copy_stream(row for part in batch.parts for row in part.doubtful))
+            await _copy(connection, "staged_ticks", copy_stream(rows for part in batch.parts for rows in part.doubtful))
             for row in await connection.fetch(_INSERT_STAGED, timeout=_STATEMENT_DEADLINE_S):
                 inserted[row["symbol"]] += row["ticks"]
                 staged += row["ticks"]
@@ -219,9 +225,10 @@ async def _store(connection: Connection, market: str, batch: EncodedBatch) -> St
     return Stored(direct=direct, staged=staged, duplicates=batch.ticks - direct - staged)
 
 
-async def _copy(connection: Connection, table: str, data: bytes) -> None:
+async def _copy(connection: Connection, table: str, pieces: Sequence[bytes]) -> None:
     async def source() -> AsyncIterator[bytes]:
-        yield data
+        for piece in pieces:
+            yield piece
 
     await connection.copy_to_table(
         table, source=source(), columns=TICK_COLUMNS, format="binary", timeout=_STATEMENT_DEADLINE_S

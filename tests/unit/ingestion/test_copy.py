@@ -15,6 +15,7 @@ from christmas.ingestion.copy import (
     HEADER,
     LATEST_US,
     TICK_COLUMNS,
+    Rows,
     TickEncoder,
     UnstorableError,
     copy_stream,
@@ -48,17 +49,22 @@ def decode_numeric(field: bytes) -> Decimal:
     return (value.copy_negate() if sign else value).quantize(Decimal(1).scaleb(-scale), context=Context(prec=1200))
 
 
-def fields_of(row: bytes) -> dict[str, bytes | None]:
-    (count,) = struct.unpack_from("!h", row)
-    assert count == len(TICK_COLUMNS)
-    position, values = 2, []
-    for _ in range(count):
-        (length,) = struct.unpack_from("!i", row, position)
-        position += 4
-        values.append(None if length < 0 else row[position : position + length])
-        position += max(0, length)
-    assert position == len(row)
-    return dict(zip(TICK_COLUMNS, values, strict=True))
+def read_rows(rows: Rows) -> list[dict[str, bytes | None]]:
+    position, found = 0, []
+    while position < len(rows.data):
+        (count,) = struct.unpack_from("!h", rows.data, position)
+        assert count == len(TICK_COLUMNS)
+        position += 2
+        values: list[bytes | None] = []
+        for _ in range(count):
+            (length,) = struct.unpack_from("!i", rows.data, position)
+            position += 4
+            values.append(None if length < 0 else rows.data[position : position + length])
+            position += max(0, length)
+        found.append(dict(zip(TICK_COLUMNS, values, strict=True)))
+    assert position == len(rows.data)
+    assert rows.count == len(found)
+    return found
 
 
 @given(st.integers(-(10**30), 10**30), st.integers(-24, 12))
@@ -77,8 +83,8 @@ def test_what_is_no_price_is_refused(value: str) -> None:
 
 
 def test_a_row_has_every_column_in_its_place() -> None:
-    (row,), refused = TickEncoder("paper", "BTC/USDT").rows([tick()])
-    fields = fields_of(row)
+    rows, refused = TickEncoder("paper", "BTC/USDT").rows([tick()])
+    (fields,) = read_rows(rows)
     assert refused == []
     assert fields["market"] == b"paper"
     assert fields["symbol"] == b"BTC/USDT"
@@ -94,7 +100,7 @@ def test_late_ticks_and_bars_are_not_taken_for_plain_ones_with_the_same_price() 
     encoder = TickEncoder("paper", "BTC/USDT")
     ticks = [tick(), tick(late=True), tick(high="7"), tick(low="5"), tick(taker_side=None), tick()]
     rows, _ = encoder.rows(ticks)
-    found = [fields_of(row) for row in rows]
+    found = read_rows(rows)
     assert [row["late"] for row in found] == [b"\0", b"\1", b"\0", b"\0", b"\0", b"\0"]
     assert [row["high"] is None for row in found] == [True, True, False, True, True, True]
     assert [row["low"] is None for row in found] == [True, True, True, False, True, True]
@@ -103,7 +109,8 @@ def test_late_ticks_and_bars_are_not_taken_for_plain_ones_with_the_same_price() 
 
 def test_equal_prices_that_are_written_differently_stay_different() -> None:
     rows, _ = TickEncoder("paper", "X").rows([tick(price="1.0"), tick(price="1.00")])
-    assert fields_of(rows[0])["price"] != fields_of(rows[1])["price"]
+    first, second = read_rows(rows)
+    assert first["price"] != second["price"]
 
 
 @pytest.mark.parametrize(
@@ -124,14 +131,13 @@ def test_equal_prices_that_are_written_differently_stay_different() -> None:
 def test_one_bad_tick_does_not_keep_the_others_from_being_stored(changes: dict[str, object]) -> None:
     bad = tick(**changes)
     rows, refused = TickEncoder("paper", "BTC/USDT").rows([tick(trade_id="1"), bad, tick(trade_id="2")])
-    assert [fields_of(row)["trade_id"] for row in rows] == [b"1", b"2"]
+    assert [row["trade_id"] for row in read_rows(rows)] == [b"1", b"2"]
     assert [item for item, _ in refused] == [bad]
     assert refused[0][1]
 
 
 def test_a_copy_has_a_header_and_an_end() -> None:
-    data = copy_stream([b"row"])
-    assert data == HEADER + b"row" + b"\xff\xff"
+    assert b"".join(copy_stream([Rows(b"row", 1)])) == HEADER + b"row" + b"\xff\xff"
     assert encode_text("é") == b"\0\0\0\x02\xc3\xa9"
 
 

@@ -16,7 +16,7 @@ from christmas.execution.protocol import Advance, Cancel, Command, CommandResult
 from christmas.market.tick import ticks_key
 from tests.integration.gateway.client import Client, command
 from tests.integration.gateway.conftest import MakeGateway
-from tests.integration.gateway.running import SYMBOL, Running, broker, buy, permit, replay
+from tests.integration.gateway.running import SYMBOL, Running, broker, buy, limits, permit, replay
 from tests.support.data import SPOT_BTC
 
 
@@ -176,3 +176,48 @@ async def test_a_gateway_killed_in_the_middle_goes_on_where_it_was(
 def filled_price(report: OrderReport) -> Decimal:
     assert report.fill is not None
     return report.fill.price.quantize(Decimal(1))
+
+
+async def test_a_replay_whose_gateway_is_killed_is_played_to_its_end(
+    gateway: MakeGateway, redis_client: redis_asyncio.Redis, shared_data: Path
+) -> None:
+    """kill -9 in the middle of a lock-step replay: no trade is lost or shown twice, no order either."""
+    running = gateway(replay=replay(shared_data / SPOT_BTC), replay_id="r1", expected_sessions=("scalper",))
+    await running.start()
+    client = Client()
+    number = 0
+
+    def decide(advance: Advance) -> list[Submit | Cancel]:
+        nonlocal number
+        if advance.clock_us % 5_000_000 or number >= 20:
+            return []
+        number += 1
+        if number == 8:
+            running.kill()
+            return []
+        return [Submit(intent=buy(advance.clock_us, number=number, lots=20))]
+
+    client.on_advance = decide
+    await client.connect(running.address, permit(limits=limits(max_positions=50)))
+    await client.wait_closed(30.0)
+    assert number == 8
+    await running.start()
+    again = Client(instance=client.instance)
+    again.on_advance = decide
+    last = client.reports[-1].sequence if client.reports else 0
+    await again.connect(running.address, permit(limits=limits(max_positions=50)), last_report_sequence=last)
+    assert await running.wait_exit() == 0, running.log.read_text()[-3000:]
+    ended = msgspec.json.decode((running.state / "ended.json").read_bytes(), type=Ended)
+    assert (ended.received, ended.quarantined) == (9_757, 0)
+    assert await redis_client.zcard(ticks_key("paper.r1", SYMBOL)) == 9_757
+    final = [frame for frame in again.frames if isinstance(frame, Advance)][-1]
+    assert final.sequences == {SYMBOL: 9_757}
+    entries = await journal_of(redis_client, "paper.r1")
+    assert [entry.sequence for entry in entries] == list(range(1, len(entries) + 1))
+    fills = [entry.fill.fill_id for entry in entries if isinstance(entry, FillRecorded)]
+    assert len(fills) == len(set(fills))
+    sequences = [report.sequence for report in client.reports + again.reports]
+    assert sequences == list(range(1, len(sequences) + 1))
+    written = [entry for entry in entries if isinstance(entry, OrderWritten)]
+    filled = [entry for entry in entries if isinstance(entry, OrderChanged) and entry.status is OrderStatus.FILLED]
+    assert len(written) == len(filled) == 19

@@ -94,6 +94,7 @@ class Bench:
         """Run the reconciler until it has succeeded."""
         await self.start_reconciling()
         await eventually(lambda: self.desk.blocked is None, within_s=5.0, what="reconciled")
+        await self.ledger.all_told()
 
     async def start_reconciling(self) -> None:
         await self.connect()

@@ -96,8 +96,13 @@ class Gateway:
         if self.broker.spec.type != "paper":
             raise ValueError(f"Broker {name}: this gateway trades at paper venues, not at {self.broker.spec.type}")
         self._order_latency_us = duration_us(paper.order_latency)
-        answer_latency_us = self._order_latency_us + duration_us(paper.report_latency)
-        timing = lockstep_timing(answer_latency_us) if self.is_lockstep else Timing(answer_latency_us=answer_latency_us)
+        report_latency_us = duration_us(paper.report_latency)
+        answer_latency_us = self._order_latency_us + report_latency_us
+        timing = (
+            lockstep_timing(answer_latency_us, report_latency_us)
+            if self.is_lockstep
+            else Timing(answer_latency_us=answer_latency_us, report_latency_us=report_latency_us)
+        )
         self._redis = Redis.from_url(settings.redis_url)
         self._events = EventPublisher(self._redis, settings.replay_id)
         self.quotes = Quotes()

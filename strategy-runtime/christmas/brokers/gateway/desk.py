@@ -122,7 +122,7 @@ class Desk:
                 lot_size=lot_size,
                 time_us=time_us,
                 reason=str(denial),
-                effective_us=self._known_from(time_us),
+                effective_us=self.known_from(time_us),
             )
             return
         self.place(intent, owner, lot_size=lot_size, time_us=time_us, received_s=received_s, cause_s=cause_s)
@@ -204,10 +204,10 @@ class Desk:
         self._after(order)
 
     async def settled(self) -> None:
-        """Return when nothing is under way but what waits for its turn in the budget; all on disk."""
+        """Return when nothing is under way but what waits for its turn in the budget, and all is reported."""
         while self._working:
             await self._idle.wait()
-        await self._ledger.journal.flushed()
+        await self._ledger.all_told()
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -297,10 +297,11 @@ class Desk:
         )
 
     async def _place(
-        self, key: str, written: asyncio.Future[None], *, received_s: float | None, cause_s: float | None
+        self, key: str, written: asyncio.Future[None] | None, *, received_s: float | None, cause_s: float | None
     ) -> None:
         try:
-            await written
+            if written is not None:
+                await written
             for attempt in range(self._timing.placings):
                 certain = await self._send(key, is_first=attempt == 0, received_s=received_s, cause_s=cause_s)
                 if certain or await self._clear_up(key):
@@ -310,7 +311,7 @@ class Desk:
                     key,
                     OrderStatus.REJECTED,
                     f"sent {self._timing.placings} times, and the venue is sure not to have it",
-                    effective_us=self._known_from(self._quotes.clock_us),
+                    effective_us=self.known_from(self._quotes.clock_us),
                 )
         finally:
             self._placing.discard(key)
@@ -327,7 +328,7 @@ class Desk:
         async def submit() -> VenueOrder | None:
             if (reason := self._obsolete(key)) is not None and is_first:
                 self._ledger.end(
-                    key, OrderStatus.CANCELLED, reason, effective_us=self._known_from(self._quotes.clock_us)
+                    key, OrderStatus.CANCELLED, reason, effective_us=self.known_from(self._quotes.clock_us)
                 )
                 return None
             now_s = time.perf_counter()
@@ -342,10 +343,10 @@ class Desk:
         try:
             seen = await self.request("submit", order.strategy, priority, submit)
         except VenueRejected as error:
-            self._ledger.end(key, OrderStatus.REJECTED, str(error), effective_us=self._known_from(intent.decided_us))
+            self._ledger.end(key, OrderStatus.REJECTED, str(error), effective_us=self.known_from(intent.decided_us))
             return True
         except VenueError as error:
-            self._ledger.unknown(key, str(error), effective_us=self._known_from(self._quotes.clock_us))
+            self._ledger.unknown(key, str(error), effective_us=self.known_from(self._quotes.clock_us))
             return False
         if seen is not None:
             self._observe(seen, intent.decided_us)
@@ -414,7 +415,7 @@ class Desk:
             return False
         if seen is None:
             self._ledger.end(
-                order.id, OrderStatus.CANCELLED, reason, effective_us=self._known_from(self._quotes.clock_us)
+                order.id, OrderStatus.CANCELLED, reason, effective_us=self.known_from(self._quotes.clock_us)
             )
             return True
         self._observe(seen, 0)
@@ -427,7 +428,7 @@ class Desk:
         return seen
 
     def _observe(self, seen: VenueOrder, decided_us: int) -> None:
-        order = self._ledger.observe(seen, effective_us=self._known_from(decided_us or self._quotes.clock_us))
+        order = self._ledger.observe(seen, effective_us=self.known_from(decided_us or self._quotes.clock_us))
         if order is not None:
             self._after(order)
 
@@ -457,15 +458,25 @@ class Desk:
                 for fill in fills:
                     if fill.client_order_id == key:
                         self._ledger.observe(
-                            as_seen(order), fill, time_us=fill.time_us, effective_us=self._known_from(fill.time_us)
+                            as_seen(order), fill, time_us=fill.time_us, effective_us=self.fill_known_from(fill.time_us)
                         )
         finally:
             self._fetching.discard(key)
 
-    def _known_from(self, time_us: int) -> int:
+    def known_from(self, time_us: int) -> int:
         """When a strategy learns of our answer to what was decided at ``time_us``; 0: at once."""
         latency = self._timing.answer_latency_us
         return time_us + latency if latency else 0
+
+    def fill_known_from(self, time_us: int) -> int:
+        """When a strategy learns of a fill at ``time_us``; 0: at once."""
+        latency = self._timing.report_latency_us
+        return time_us + latency if latency else 0
+
+    def send_again(self, order: Order) -> None:
+        """After a restart: an order that was written down and that the venue never had."""
+        self._placing.add(order.id)
+        self._spawn(self._place(order.id, None, received_s=None, cause_s=None))
 
     def _no_answer(self, kind: str) -> None:
         metrics.VENUE_ERRORS.labels(kind).inc()

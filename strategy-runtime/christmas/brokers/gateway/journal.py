@@ -43,6 +43,7 @@ CREATE TABLE IF NOT EXISTS entries (
 );
 CREATE UNIQUE INDEX IF NOT EXISTS entries_written ON entries (client_order_id) WHERE kind = 'order_written';
 CREATE INDEX IF NOT EXISTS entries_changed ON entries (owner, sequence) WHERE kind = 'order_changed';
+CREATE INDEX IF NOT EXISTS entries_noted ON entries (owner, sequence) WHERE kind = 'signal_noted';
 CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
 _INSERT: Final = "INSERT INTO entries (sequence, kind, owner, client_order_id, body) VALUES (?, ?, ?, ?, ?)"
@@ -165,6 +166,13 @@ class Journal:
             if isinstance(changed, OrderChanged) and (fill is None or isinstance(fill, FillRecorded)):
                 pairs.append((changed, fill))
         return pairs
+
+    def last_signal_us(self, owner: str) -> int:
+        """Market time of a strategy's last signal; -1 when there is none."""
+        row = self._reader.execute(
+            "SELECT body FROM entries WHERE kind = 'signal_noted' AND owner = ? ORDER BY sequence DESC LIMIT 1", (owner,)
+        ).fetchone()
+        return -1 if row is None else _decoder.decode(row[0]).time_us
 
     def lots_written(self, client_order_id: str) -> int:
         """How many lots an order was for; 0 when there is none."""
@@ -292,7 +300,12 @@ def _commit(connection: sqlite3.Connection, groups: Sequence[_Group]) -> int:
         connection.executemany(_INSERT, rows)
     if acked:
         connection.execute("INSERT OR REPLACE INTO marks VALUES ('acked', ?)", (acked,))
-        connection.execute("DELETE FROM entries WHERE kind = 'signal_noted' AND sequence <= ?", (acked,))
+        # The last one of each strategy stays: what is sent again is known by its time.
+        connection.execute(
+            "DELETE FROM entries WHERE kind = 'signal_noted' AND sequence <= ? AND sequence NOT IN"
+            " (SELECT max(sequence) FROM entries WHERE kind = 'signal_noted' GROUP BY owner)",
+            (acked,),
+        )
     connection.execute("COMMIT")
     if rows:
         metrics.JOURNAL_COMMIT.observe(time.perf_counter() - started)

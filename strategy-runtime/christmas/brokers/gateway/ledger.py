@@ -4,6 +4,7 @@ it is on disk.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import deque
@@ -52,6 +53,9 @@ class Ledger:
         self._broker = broker
         self._publish = publish
         self._reports: dict[str, deque[OrderReport]] = {}
+        self._untold = 0
+        self._all_told = asyncio.Event()
+        self._all_told.set()
 
     def recover(self) -> None:
         """Build the book from the journal."""
@@ -114,6 +118,10 @@ class Ledger:
         if step is not None:
             self._step(step, self._quotes.clock_us, effective_us)
 
+    async def all_told(self) -> None:
+        """Return when every step so far is on disk and has been reported."""
+        await self._all_told.wait()
+
     def reports_after(self, uid: str, sequence: int) -> list[OrderReport]:
         """The durable reports that follow ``sequence``, oldest first."""
         recent = self._reports.get(uid, deque())
@@ -131,9 +139,18 @@ class Ledger:
                     fill=None if filled is None else filled.fill,
                     reason=changed.reason,
                     time_us=changed.time_us,
+                    effective_us=changed.effective_us,
                 )
             )
         return reports
+
+    def effective_after(self, clock_us: int) -> list[int]:
+        """Sorted: when strategies will know of those steps of the journal that they may not know of at ``clock_us``."""
+        return sorted(
+            entry.effective_us
+            for entry in self.journal.recover()
+            if isinstance(entry, OrderChanged) and entry.effective_us > clock_us
+        )
 
     def _step(self, step: Step, time_us: int, effective_us: int) -> None:
         order, wall_us = step.order, _wall_us()
@@ -162,6 +179,7 @@ class Ledger:
                 leaves_lots=order.leaves_lots,
                 venue_order_id=order.venue_order_id,
                 reason=step.reason,
+                effective_us=effective_us,
             )
         )
         book = self.book.strategies[order.strategy_uid]
@@ -176,6 +194,8 @@ class Ledger:
             time_us=time_us,
             effective_us=effective_us,
         )
+        self._untold += 1
+        self._all_told.clear()
         self.write(*entries, owner=order.strategy_uid, then=lambda: self._told(order, report))
         for callback in self.on_step:
             callback(order.strategy_uid, report)
@@ -188,6 +208,9 @@ class Ledger:
             recent = self._reports[order.strategy_uid] = deque(maxlen=REPORTS_KEPT)
         recent.append(report)
         self.on_report(order.strategy_uid, report, order.intent)
+        self._untold -= 1
+        if not self._untold:
+            self._all_told.set()
 
     def _publish_step(self, order: Order, step: Step, time_us: int, position: Position | None) -> None:
         intent = order.intent

@@ -2,6 +2,10 @@
 
 Prints are matched at the venue first and collected into a window; a window is published, strategies
 are told to read up to its end, and what they decided reaches the venue before the next print does.
+
+What a window leads to is carried out when all have answered for it, strategy by strategy in the order of
+their names: which process was faster decides nothing, and a window that a process did not survive is
+decided anew, as if nobody had been asked.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from christmas.brokers.gateway.budget import RequestBudget
 from christmas.brokers.gateway.desk import Desk
 from christmas.brokers.gateway.ledger import Ledger
 from christmas.brokers.gateway.market import Market
-from christmas.brokers.gateway.plan import OpenBars, Window, next_boundary
+from christmas.brokers.gateway.plan import OpenBars, Window, joins_window, next_boundary
 from christmas.brokers.gateway.server import Server
 from christmas.brokers.gateway.session import Session
 from christmas.brokers.port import Feed, FeedTick, SimulatedVenue
@@ -31,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 _LAST_WINDOWS: Final = 100
 """After the last print: enough for orders and reports that are still on their way."""
+_ROUNDS_MAXIMUM: Final = 100
+"""In one window: answers of the gateway that strategies know at once (without latency) make them decide again."""
 
 
 class Lockstep:
@@ -61,16 +67,23 @@ class Lockstep:
         self._window = Window()
         self._messages: list[Message] = []
         self._quarantined: list[Quarantined] = []
+        self._ledger = ledger
         self._bars = OpenBars()
         self._held: list[int] = []
+        self._roster: dict[str, Session] = {}
+        """By strategy uid the last session of each, open or not: while one is away its market goes on as before."""
+        self._answered_us = market.quotes.clock_us
+        self._is_news = False
         self._advance: Advance | None = None
         self._joined = asyncio.Event()
         ledger.on_step.append(self._on_step)
         server.on_joined = self._on_joined
+        server.shown_us = lambda: self._answered_us
 
     async def run(self, feed: Feed) -> None:
         """Play the feed to its end, and the market a little on, until nothing is under way any more."""
         await self._all_there()
+        await self._resume()
         async for batch in feed.batches():
             for raw in batch:
                 if raw.time_us < self._skip_until_us:
@@ -85,6 +98,7 @@ class Lockstep:
     async def _take(self, raw: FeedTick) -> None:
         market, clock_us = self._market, self._market.quotes.clock_us
         if self._window.must_close_before(raw.time_us, self._order_latency_us):
+            self._tell_boundary(raw.time_us)
             await self._close()
         await self._pass_boundaries(raw.time_us)
         sequenced = market.sequencer.accept((raw,))
@@ -93,7 +107,7 @@ class Lockstep:
         self._show(sequenced.messages)
         if not sequenced.messages or raw.time_us < clock_us - clock_us % 1_000_000:
             return
-        sessions = self._server.sessions.values()
+        sessions = self._roster.values()
         self._bars.add(raw.time_us, {session.timeframe_us for session in sessions})
         self._window.includes(
             raw.time_us,
@@ -116,6 +130,13 @@ class Lockstep:
             self._show(self._market.sequencer.clock_to(boundary_us))
             await self._close()
 
+    def _tell_boundary(self, until_us: int) -> None:
+        """Let a window that closes tell of the next boundary too, when that changes nothing."""
+        boundary_us = next_boundary(self._pending(), self._market.sequencer.clock_us, until_us)
+        if boundary_us is not None and not self._budget.waiting:
+            if joins_window(boundary_us, self._window.decision_us, self._order_latency_us):
+                self._show(self._market.sequencer.clock_to(boundary_us))
+
     def _pending(self) -> Iterable[int]:
         """Market times at which something may happen without a print."""
         clock_us = self._market.quotes.clock_us
@@ -123,7 +144,7 @@ class Lockstep:
         return chain(
             self._bars.ends(clock_us),
             self._held,
-            _timers(self._server.sessions.values(), clock_us),
+            _timers(self._roster.values(), clock_us),
             () if event_us is None else (event_us,),
             () if grant_us is None else (grant_us,),
         )
@@ -140,14 +161,34 @@ class Lockstep:
         while self._held and self._held[0] <= clock_us:
             heapq.heappop(self._held)
         self._window, self._messages, self._quarantined = Window(), [], []
-        self._advance = Advance(clock_us=clock_us, sequences=dict(market.quotes.sequences))
-        for session in tuple(self._server.sessions.values()):
+        await self._ask()
+
+    async def _ask(self) -> None:
+        """Let every strategy answer for all that is published, and see to what it decided."""
+        for _ in range(_ROUNDS_MAXIMUM):
+            self._is_news = False
+            await self._round()
+            if not self._is_news:
+                return
+        logger.warning("strategies do not come to rest", extra={"clock_us": self._answered_us})
+
+    async def _round(self) -> None:
+        quotes, sessions = self._market.quotes, self._server.sessions
+        self._advance = Advance(clock_us=quotes.clock_us, sequences=dict(quotes.sequences))
+        for session in tuple(sessions.values()):
             session.advance(self._advance)
         await self._all_answered()
         self._advance = None
-        await self._desk.settled()
+        self._answered_us = quotes.clock_us
+        for session in sorted(sessions.values(), key=lambda each: each.owner.strategy):
+            self._server.carry_out(session)
+        await self._settled()
         self._budget.pump()
+        await self._settled()
+
+    async def _settled(self) -> None:
         await self._desk.settled()
+        await self._ledger.journal.flushed()
 
     async def _all_answered(self) -> None:
         """A session that ends without an answer is waited for when its strategy is expected: it comes back
@@ -155,9 +196,10 @@ class Lockstep:
         """
         while True:
             await self._all_there()
-            await asyncio.gather(*(session.wait_answered() for session in self._server.sessions.values()))
-            if self._are_there() and all(session.has_answered for session in self._server.sessions.values()):
+            waiting = [session for session in self._server.sessions.values() if not session.has_answered]
+            if not waiting:
                 return
+            await waiting[0].wait_answered()
 
     async def _all_there(self) -> None:
         while not self._are_there():
@@ -171,6 +213,10 @@ class Lockstep:
         return self._expected <= {session.owner.strategy for session in self._server.sessions.values()}
 
     def _on_joined(self, session: Session) -> None:
+        before = self._roster.get(session.owner.uid)
+        if before is not None:
+            session.next_wake_us = before.next_wake_us
+        self._roster[session.owner.uid] = session
         if self._advance is not None:
             session.advance(self._advance)
         self._joined.set()
@@ -178,6 +224,22 @@ class Lockstep:
     def _on_step(self, _uid: str, report: OrderReport) -> None:
         if report.effective_us > self._market.quotes.clock_us:
             heapq.heappush(self._held, report.effective_us)
+        else:
+            self._is_news = True
+
+    async def _resume(self) -> None:
+        """After a restart the window that was published last may not have been answered, or not been seen to: it
+        is asked for again before anything new is shown. Of bars and reports under way this process knows nothing.
+        """
+        quotes = self._market.quotes
+        if not quotes.clock_us:
+            return
+        timeframes_us = {session.timeframe_us for session in self._roster.values()}
+        for tick_us in quotes.tick_us.values():
+            self._bars.add(tick_us, timeframes_us)
+        self._held = self._ledger.effective_after(quotes.clock_us)
+        await self._settled()
+        await self._ask()
 
     # --- the end -------------------------------------------------------------------------------
 

@@ -116,10 +116,14 @@ class Reconciler:
             if order is None:
                 self._desk.foreign("fill", fill.client_order_id)
             else:
-                self._ledger.observe(as_seen(order), fill, time_us=fill.time_us)
+                effective_us = self._desk.fill_known_from(fill.time_us)
+                self._ledger.observe(as_seen(order), fill, time_us=fill.time_us, effective_us=effective_us)
         for seen in open_orders:
-            if self._ledger.observe(seen) is None:
+            order = book.orders.get(seen.client_order_id)
+            if order is None:
                 self._desk.foreign("order", seen.client_order_id)
+            else:
+                self._ledger.observe(seen, effective_us=self._desk.known_from(order.intent.decided_us))
         for order in book.open_orders():
             if not self._desk.is_placing(order.id):
                 await self._settle(order.id)
@@ -136,11 +140,14 @@ class Reconciler:
             except VenueRejected as error:
                 raise VenueError(f"the venue would not tell of {key}: {error}") from error
             if seen is not None:
-                self._ledger.observe(seen)
+                self._ledger.observe(seen, effective_us=self._desk.known_from(order.intent.decided_us))
                 order = book.orders.get(key, order)
                 self._desk.resume(order)
                 return
             await self._timing.pause(attempt)
+        if self._timing.market_waits and not order.cancel_requested:
+            self._desk.send_again(order)
+            return
         ended = OrderStatus.CANCELLED if order.cancel_requested else OrderStatus.REJECTED
         self._ledger.end(key, ended, "it never reached the venue")
 

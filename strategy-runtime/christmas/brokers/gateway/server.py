@@ -7,7 +7,7 @@ import contextlib
 import logging
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,9 +17,10 @@ from christmas.brokers.gateway import metrics
 from christmas.brokers.gateway.book import Book
 from christmas.brokers.gateway.desk import Desk
 from christmas.brokers.gateway.fence import Fence, admit
+from christmas.brokers.gateway.hindsight import book_as_known
 from christmas.brokers.gateway.ledger import Ledger
 from christmas.brokers.gateway.quotes import Quotes
-from christmas.brokers.gateway.session import Connection, Session, count_buffers
+from christmas.brokers.gateway.session import Connection, Decision, Session, count_buffers
 from christmas.brokers.permit import Permit, PermitError, PermitExpired, PermitForeign, verify
 from christmas.execution.journal import SessionChanged, SignalNoted
 from christmas.execution.order import OrderIntent, OrderReport
@@ -89,6 +90,8 @@ class Server:
         self.sessions: dict[str, Session] = {}
         """Open ones, by strategy uid."""
         self.on_joined: Callable[[Session], None] = lambda _session: None
+        self.shown_us: Callable[[], int] = lambda: quotes.clock_us
+        """The market time up to which strategies have decided, and all that they decided was seen to."""
         self.fees: Fees | None = None
         """Known once the venue has answered; no session opens before."""
         self.opened = asyncio.Event()
@@ -136,6 +139,10 @@ class Server:
     def why_not(self, strategy: str) -> str | None:
         """Why no entry of a strategy is taken, or None."""
         return self._desk.blocked or self._ledger.book.halted(strategy)
+
+    @property
+    def _is_lockstep(self) -> bool:
+        return self._identity.mode == "lockstep"
 
     # --- connections ---------------------------------------------------------------------------
 
@@ -260,8 +267,15 @@ class Server:
         if other is not None:
             other.connection.end("reconnected")
             other.ended()
+        reported = book.strategy(owner.uid, owner.strategy).reports
+        # A process that is new here is told everything in its welcome, one that comes back gets what it missed.
+        resume = max(hello.last_report_sequence, book.joined.get(owner.uid, 0))
+        known = reported if is_new else min(resume, reported)
+        reason, clock_us = self.why_not(owner.strategy), self.shown_us()
+        if is_new and self._is_lockstep:
+            # It goes on where its strategy last answered, and knows no more than was known then.
+            book = book_as_known(self._ledger.journal.recover(), clock_us)
         strategy = book.strategy(owner.uid, owner.strategy)
-        reason = self.why_not(owner.strategy)
         session.send(
             Welcome(
                 strategy=owner.strategy,
@@ -269,11 +283,11 @@ class Server:
                 epoch=owner.epoch,
                 mode=self._identity.mode,
                 market=self._identity.market,
-                clock_us=self._quotes.clock_us,
+                clock_us=clock_us,
                 instruments=self._desk.instruments,
                 fees=fees,
-                orders=known_orders(book, owner.uid, self._quotes.clock_us - 2 * hello.timeframe_us),
-                last_report_sequence=strategy.reports,
+                orders=known_orders(book, owner.uid, clock_us - 2 * hello.timeframe_us),
+                last_report_sequence=reported,
                 trading_enabled=reason is None,
                 reason=reason or "",
                 realised_pnl=strategy.realised,
@@ -282,11 +296,10 @@ class Server:
                 fees_paid=strategy.fees_paid,
             )
         )
-        # A process that is new here has been told everything; one that comes back gets what it missed.
-        resume = max(hello.last_report_sequence, book.joined.get(owner.uid, 0))
-        session.reported = strategy.reports if is_new else min(resume, strategy.reports)
-        for report in self._ledger.reports_after(owner.uid, session.reported):
-            self._send_report(session, report, book)
+        for report in self._ledger.reports_after(owner.uid, 0 if self._is_lockstep else known):
+            if report.sequence > known or report.effective_us > clock_us:
+                self._send_report(session, report)
+        session.reported = max(session.reported, known)
         self.sessions[owner.uid] = session
         metrics.SESSIONS.set(len(self.sessions))
         logger.info("session opened", extra={"strategy": owner.strategy, "epoch": owner.epoch})
@@ -317,20 +330,13 @@ class Server:
 
     def _dispatch(self, session: Session, frame: RuntimeFrame) -> None:
         match frame:
-            case Submit():
-                if session.permit.limits is None:
+            case Submit() | Cancel() | SignalNote():
+                if isinstance(frame, Submit) and session.permit.limits is None:
                     raise ProtocolError("the permit carries no limits")
-                self._desk.submit(
-                    frame.intent,
-                    session.owner,
-                    session.permit.limits,
-                    received_s=time.perf_counter(),
-                    cause_s=self._quotes.cause_s(frame.intent.symbol, frame.cause_sequence, frame.cause_clock_us),
-                )
-            case Cancel():
-                self._desk.cancel(frame.intent, session.owner)
-            case SignalNote():
-                self._note_signal(session, frame)
+                if self._is_lockstep:
+                    session.keep(frame)
+                else:
+                    self._see_to(session, frame)
             case Answered():
                 session.answered(frame)
             case Ping():
@@ -338,16 +344,55 @@ class Server:
             case _:
                 raise ProtocolError(f"{type(frame).__name__} within a session")
 
-    def _note_signal(self, session: Session, frame: SignalNote) -> None:
+    def carry_out(self, session: Session) -> None:
+        """Lock-step: see to what a strategy decided in a window that all have answered for.
+
+        Orders know by their ids what was seen to before this gateway was killed; signals by their time.
+        """
+        decisions = session.take_decisions()
+        notes = [decision for decision in decisions if isinstance(decision, SignalNote)]
+        if notes and session.is_first_window:
+            known_us = self._ledger.journal.last_signal_us(session.owner.uid)
+            notes = [note for note in notes if note.time_us > known_us]
+        session.is_first_window = False
+        self._note_signals(session, notes)
+        for decision in decisions:
+            if not isinstance(decision, SignalNote):
+                self._see_to(session, decision)
+
+    def _see_to(self, session: Session, decision: Decision) -> None:
+        match decision:
+            case Submit(intent=intent):
+                if session.permit.limits is not None:
+                    self._desk.submit(
+                        intent,
+                        session.owner,
+                        session.permit.limits,
+                        received_s=time.perf_counter(),
+                        cause_s=self._quotes.cause_s(intent.symbol, decision.cause_sequence, decision.cause_clock_us),
+                    )
+            case Cancel():
+                self._desk.cancel(decision.intent, session.owner)
+            case SignalNote():
+                self._note_signals(session, [decision])
+
+    def _note_signals(self, session: Session, notes: Sequence[SignalNote]) -> None:
+        """All of them become durable together, or none."""
+        if not notes:
+            return
+        wall_us = time.time_ns() // 1000
         self._ledger.write(
-            SignalNoted(
-                time_us=frame.time_us,
-                wall_us=time.time_ns() // 1000,
-                strategy=session.owner.strategy,
-                symbol=frame.symbol,
-                signal=frame.signal,
-                taken=frame.taken,
-                reason=frame.reason,
+            *(
+                SignalNoted(
+                    time_us=note.time_us,
+                    wall_us=wall_us,
+                    strategy=session.owner.strategy,
+                    symbol=note.symbol,
+                    signal=note.signal,
+                    taken=note.taken,
+                    reason=note.reason,
+                )
+                for note in notes
             ),
             owner=session.owner.uid,
         )
@@ -358,8 +403,8 @@ class Server:
             session.reported = report.sequence
             session.send(Report(report=report, intent=intent if intent.breaks_policy == "flatten" else None))
 
-    def _send_report(self, session: Session, report: OrderReport, book: Book) -> None:
-        order = book.orders.get(report.client_order_id)
+    def _send_report(self, session: Session, report: OrderReport) -> None:
+        order = self._ledger.book.orders.get(report.client_order_id)
         intent = order.intent if order is not None else None
         session.reported = report.sequence
         session.send(

@@ -14,11 +14,14 @@ from christmas.brokers.permit import Permit
 from christmas.execution.protocol import (
     Advance,
     Answered,
+    Cancel,
     GatewayFrame,
     Hello,
     Ping,
     ProtocolError,
     RuntimeFrame,
+    SignalNote,
+    Submit,
     decode_runtime_frame,
     encode_frame,
     read_frame_body,
@@ -29,6 +32,10 @@ logger = logging.getLogger(__name__)
 PING_AFTER_S: Final = 1.0
 SILENCE_S: Final = 3.0
 OUTGOING_MAXIMUM_BYTES: Final = 1 << 20
+DECISIONS_MAXIMUM: Final = 100_000
+"""Of one strategy in one window of a lock-step replay: beyond it something has gone wild."""
+
+Decision = Submit | Cancel | SignalNote
 
 
 class Connection:
@@ -108,6 +115,9 @@ class Session:
         """The last report that this runtime has, by its own word, by its Welcome, or because it was sent."""
         self.next_wake_us = 0
         """Market time of the engine's next timer; 0: none."""
+        self.is_first_window = True
+        """What it sends first may be what an earlier connection has brought already."""
+        self._decisions: list[Decision] = []
         self._outstanding: Advance | None = None
         self._answered = asyncio.Event()
 
@@ -133,6 +143,16 @@ class Session:
         self._outstanding = None
         self.next_wake_us = frame.next_wake_us
         self._answered.set()
+
+    def keep(self, decision: Decision) -> None:
+        """Lock-step: what it decides is carried out when all strategies have answered. Raises ProtocolError."""
+        if len(self._decisions) >= DECISIONS_MAXIMUM:
+            raise ProtocolError(f"more than {DECISIONS_MAXIMUM} decisions in one window")
+        self._decisions.append(decision)
+
+    def take_decisions(self) -> list[Decision]:
+        decisions, self._decisions = self._decisions, []
+        return decisions
 
     def ended(self) -> None:
         """Wake up whoever waits for an answer that will not come."""

@@ -19,6 +19,10 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """How often one order is sent before it is given up, when the venue is sure not to have it."""
     answer_latency_us: int = 0
     """A simulated venue's way there and back, in market time: when a strategy knows our own answers."""
+    report_latency_us: int = 0
+    """A simulated venue's way back."""
+    market_waits: bool = False
+    """Lock-step: however long this process was gone, the market has not moved."""
 
     async def pause(self, attempt: int) -> None:
         """Back off before the ``attempt``-th repetition (from 1), with jitter."""
@@ -27,5 +31,11 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def lockstep_timing(answer_latency_us: int) -> Timing:
-    return Timing(first_pause_s=0.001, longest_pause_s=0.02, answer_latency_us=answer_latency_us)
+def lockstep_timing(answer_latency_us: int, report_latency_us: int) -> Timing:
+    return Timing(
+        first_pause_s=0.001,
+        longest_pause_s=0.02,
+        answer_latency_us=answer_latency_us,
+        report_latency_us=report_latency_us,
+        market_waits=True,
+    )

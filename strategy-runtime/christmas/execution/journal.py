@@ -39,6 +39,8 @@ class OrderChanged(_Entry, frozen=True, kw_only=True, tag="order_changed"):
     leaves_lots: int
     venue_order_id: str = ""
     reason: str = ""
+    effective_us: int = 0
+    """As in the `OrderReport` that told of it: whoever is told again must not know it any earlier."""
 
 
 class FillRecorded(_Entry, frozen=True, kw_only=True, tag="fill_recorded"):

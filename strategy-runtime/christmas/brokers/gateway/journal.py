@@ -170,7 +170,8 @@ class Journal:
     def last_signal_us(self, owner: str) -> int:
         """Market time of a strategy's last signal; -1 when there is none."""
         row = self._reader.execute(
-            "SELECT body FROM entries WHERE kind = 'signal_noted' AND owner = ? ORDER BY sequence DESC LIMIT 1", (owner,)
+            "SELECT body FROM entries WHERE kind = 'signal_noted' AND owner = ? ORDER BY sequence DESC LIMIT 1",
+            (owner,),
         ).fetchone()
         return -1 if row is None else _decoder.decode(row[0]).time_us
 

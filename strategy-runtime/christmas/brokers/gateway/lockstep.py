@@ -133,9 +133,10 @@ class Lockstep:
     def _tell_boundary(self, until_us: int) -> None:
         """Let a window that closes tell of the next boundary too, when that changes nothing."""
         boundary_us = next_boundary(self._pending(), self._market.sequencer.clock_us, until_us)
-        if boundary_us is not None and not self._budget.waiting:
-            if joins_window(boundary_us, self._window.decision_us, self._order_latency_us):
-                self._show(self._market.sequencer.clock_to(boundary_us))
+        if boundary_us is None or self._budget.waiting:
+            return
+        if joins_window(boundary_us, self._window.decision_us, self._order_latency_us):
+            self._show(self._market.sequencer.clock_to(boundary_us))
 
     def _pending(self) -> Iterable[int]:
         """Market times at which something may happen without a print."""

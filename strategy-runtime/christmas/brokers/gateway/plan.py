@@ -56,15 +56,13 @@ class Window(msgspec.Struct, kw_only=True):
         return self.decision_us is not None and tick_us >= self.decision_us + order_latency_us
 
 
-def joins_window(boundary_us: int | None, decision_us: int | None, order_latency_us: int) -> bool:
+def joins_window(boundary_us: int, decision_us: int | None, order_latency_us: int) -> bool:
     """Whether a window that is about to close may tell of a boundary too, instead of that taking a window of its own.
 
     So it may before anything that was decided in the window can be at the venue: what happens there at the
     boundary happens in any case. The print of a bar is followed by the bar's end, a microsecond later.
     """
-    if boundary_us is None or decision_us is None:
-        return False
-    return boundary_us < decision_us + order_latency_us
+    return decision_us is not None and boundary_us < decision_us + order_latency_us
 
 
 class OpenBars:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
 import random
@@ -262,36 +261,36 @@ class Gateway:
                 on_waiting=self._on_waiting,
             )
             return lambda: self._run_lockstep(lockstep, feed)
-        live = LiveMarket(market, is_replay=self._feed_spec.replay is not None, skip_until_us=skip_until_us)
+        paper = self.broker.spec.paper
+        live = LiveMarket(
+            market,
+            is_replay=self._feed_spec.replay is not None,
+            skip_until_us=skip_until_us,
+            # Half of either latency is left to what really takes time on the way there, and back.
+            matching_lag_s=min(self._order_latency_us, duration_us(paper.report_latency)) / 2e6,
+        )
         if isinstance(feed, SyntheticFeed):
             # Strategies find their warm-up in Redis and trade at once; nobody is shown this as news.
             now_us = time.time_ns() // 1000
             seconds = min(_SEEDED_S, (now_us - state.clock_us) // 1_000_000)
             await live.seed(feed.history(now_us, max(1, seconds)))
-        return lambda: self._run_live(live, feed)
+        return lambda: live.play(feed, lambda: self._end_live(live))
 
     async def _run_lockstep(self, lockstep: Lockstep, feed: Feed) -> None:
         await self.desk.settled()
         await lockstep.run(feed)
 
-    async def _run_live(self, live: LiveMarket, feed: Feed) -> None:
-        clock = asyncio.create_task(live.tick_clock(), name="clock")
-        try:
-            await live.run(feed)
-            if self._until_end:
-                await self._end_live(live)
-        finally:
-            clock.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await clock
-
     async def _end_live(self, live: LiveMarket) -> None:
         """Let the last bars end, and strategies act upon them."""
+        await live.all_matched()
+        if not self._until_end:
+            return
         timeframe_us = max((session.timeframe_us for session in self.server.sessions.values()), default=1_000_000)
         clock_us = self.quotes.clock_us
         end_us = clock_us - clock_us % timeframe_us + timeframe_us
         for second in range(_LAST_BARS):
             await live.clock_to(end_us + second * 1_000_000)
+            await live.all_matched()
             await asyncio.sleep(0.3)
             await self.desk.settled()
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -128,30 +129,100 @@ def skipped_until(state: StreamState) -> int:
 
 
 class LiveMarket:
-    """Moves a `Market` as its prints come in, and by the wall's clock when none does."""
+    """Moves a `Market` as its prints come in, and by the wall's clock when none does.
 
-    def __init__(self, market: Market, *, is_replay: bool, skip_until_us: int) -> None:
+    A venue of our own matches a print ``matching_lag_s`` after strategies have been shown it: what they
+    decide upon it, or upon the second that it ends, is at the venue by then, as in lock-step.
+    """
+
+    def __init__(self, market: Market, *, is_replay: bool, skip_until_us: int, matching_lag_s: float) -> None:
         self._market = market
         self._is_replay = is_replay
         self._skip_until_us = skip_until_us
+        self._lag_s = matching_lag_s
         self._skew = SkewEstimator()
+        self._unmatched: deque[tuple[float, Sequence[Message]]] = deque()
+        self._arrived = asyncio.Event()
+        self._matched = asyncio.Event()
 
-    async def run(self, feed: Feed) -> None:
-        """Until the feed ends; its errors are the caller's."""
+    async def play(self, feed: Feed, at_end: Callable[[], Awaitable[None]]) -> None:
+        """Until the feed has ended and ``at_end`` is done; raises what any part of it raises."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                helpers = [group.create_task(self._tick_clock()), group.create_task(self._match_in_time())]
+                await self._read(feed)
+                await at_end()
+                for helper in helpers:
+                    helper.cancel()
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
+
+    async def seed(self, history: Sequence[FeedTick]) -> None:
+        """Prints of before the start, so that strategies need not wait for their warm-up."""
+        for start in range(0, len(history), 1_000):
+            sequenced = self._market.sequencer.accept(history[start : start + 1_000])
+            self._market.note(sequenced.messages, time.perf_counter())
+            await self._market.writer.write_sequenced(sequenced)
+            self._market.match(sequenced.messages)
+
+    async def clock_to(self, time_us: int) -> None:
+        """Announce a whole second that no print has announced."""
+        market = self._market
+        async with market.lock:
+            messages = market.sequencer.clock_to(time_us)
+            if messages:
+                market.note(messages, time.perf_counter())
+                await market.writer.write(messages)
+                self._match_later(messages)
+
+    async def all_matched(self) -> None:
+        """Return when the venue has seen everything that was published."""
+        while self._unmatched:
+            self._matched.clear()
+            await self._matched.wait()
+
+    async def _read(self, feed: Feed) -> None:
         async for batch in feed.batches():
             received_s, received_us = time.perf_counter(), time.time_ns() // 1000
             for start in range(0, len(batch), _SUBBATCH):
                 await self._take(batch[start : start + _SUBBATCH], received_s, received_us)
 
-    async def seed(self, history: Sequence[FeedTick]) -> None:
-        """Prints of before the start, so that strategies need not wait for their warm-up."""
-        for start in range(0, len(history), 1_000):
-            part = history[start : start + 1_000]
-            sequenced = self._market.sequencer.accept(part)
-            await self._publish(sequenced, time.perf_counter())
+    async def _take(self, batch: Sequence[FeedTick], received_s: float, received_us: int) -> None:
+        market = self._market
+        if self._skip_until_us:
+            fresh = [raw for raw in batch if raw.time_us >= self._skip_until_us]
+            market.counts.received += len(batch) - len(fresh)
+            batch = fresh
+            if not batch:
+                return
+        self._skew.observe(batch[-1].time_us, received_us)
+        now_us = None if self._is_replay else self._skew.market_time_us(received_us)
+        async with market.lock:
+            sequenced = market.sequencer.accept(batch, received_us=received_us, now_us=now_us)
+            market.counts.add(batch, sequenced)
+            market.note(sequenced.messages, received_s)
+            await market.writer.write_sequenced(sequenced)
+            self._match_later(sequenced.messages)
+        metrics.MARKET_BATCH.observe(time.perf_counter() - received_s)
 
-    async def tick_clock(self) -> None:
-        """Announce whole seconds that no print has announced. Runs until cancelled."""
+    def _match_later(self, messages: Sequence[Message]) -> None:
+        self._unmatched.append((time.monotonic() + self._lag_s, messages))
+        metrics.UNMATCHED.set(len(self._unmatched))
+        self._arrived.set()
+
+    async def _match_in_time(self) -> None:
+        while True:
+            while not self._unmatched:
+                self._arrived.clear()
+                await self._arrived.wait()
+            due_s, messages = self._unmatched[0]
+            if (wait_s := due_s - time.monotonic()) > 0:
+                await asyncio.sleep(wait_s)
+            self._market.match(messages)
+            self._unmatched.popleft()
+            self._matched.set()
+
+    async def _tick_clock(self) -> None:
         while True:
             await asyncio.sleep(_CLOCK_EVERY_S)
             if self._skew.samples == 0:
@@ -159,33 +230,3 @@ class LiveMarket:
             settled_us = self._skew.settled_us(time.time_ns() // 1000, _GRACE_US)
             if settled_us - settled_us % MICROSECONDS_PER_SECOND > self._market.sequencer.clock_us:
                 await self.clock_to(settled_us)
-
-    async def clock_to(self, time_us: int) -> None:
-        market = self._market
-        async with market.lock:
-            messages = market.sequencer.clock_to(time_us)
-            if messages:
-                market.note(messages, time.perf_counter())
-                await market.writer.write(messages)
-                market.match(messages)
-
-    async def _take(self, batch: Sequence[FeedTick], received_s: float, received_us: int) -> None:
-        if self._skip_until_us:
-            fresh = [raw for raw in batch if raw.time_us >= self._skip_until_us]
-            self._market.counts.received += len(batch) - len(fresh)
-            batch = fresh
-            if not batch:
-                return
-        self._skew.observe(batch[-1].time_us, received_us)
-        now_us = None if self._is_replay else self._skew.market_time_us(received_us)
-        async with self._market.lock:
-            sequenced = self._market.sequencer.accept(batch, received_us=received_us, now_us=now_us)
-            self._market.counts.add(batch, sequenced)
-            await self._publish(sequenced, received_s)
-        metrics.MARKET_BATCH.observe(time.perf_counter() - received_s)
-
-    async def _publish(self, sequenced: Sequenced, received_s: float) -> None:
-        market = self._market
-        market.note(sequenced.messages, received_s)
-        await market.writer.write_sequenced(sequenced)
-        market.match(sequenced.messages)

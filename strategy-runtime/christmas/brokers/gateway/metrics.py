@@ -90,6 +90,7 @@ MARKET_BATCH = Histogram(
     "From the receipt of a batch of prints until it is published and matched.",
     buckets=_MILLISECONDS,
 )
+UNMATCHED = Gauge("christmas_gateway_unmatched_batches", "Batches that the simulated venue has not seen yet.")
 WINDOWS = Counter("christmas_gateway_lockstep_windows_total", "Windows of a lock-step replay.")
 REPLAY_DONE = Gauge("christmas_gateway_replay_done_rows", "Rows of the replayed files that have been read.")
 REPLAY_TOTAL = Gauge("christmas_gateway_replay_total_rows", "Rows in the replayed files; 0 when that is not known.")

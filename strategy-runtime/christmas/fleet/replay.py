@@ -13,7 +13,7 @@ import asyncpg
 import msgspec
 import redis.asyncio as redis
 
-from christmas.brokers.gateway.settings import ReplayOverride
+from christmas.brokers.gateway.settings import ReplayOverride, is_lockstep
 from christmas.fleet.drained import published_ticks, waiting_entries
 from christmas.fleet.errors import FleetError
 from christmas.fleet.health import read_metrics
@@ -28,7 +28,7 @@ from christmas.fleet.supervisor import Supervisor
 from christmas.fleet.wants import gateway
 from christmas.ingestion.history import tick_counts
 from christmas.ingestion.wipe import wipe_session, wipe_stream
-from christmas.resources.broker import Broker
+from christmas.resources.broker import Broker, FeedSpec, ReplayFeed
 from christmas.resources.strategy import Strategy
 from christmas.telemetry.events import events_key
 from christmas.telemetry.status import status_key
@@ -93,7 +93,16 @@ class ReplayRun:
             symbol=replay.symbol,
             until_end=replay.until_end,
         )
-        self.supervisor = Supervisor(state, opened.session, opened.embedded, replay=override, restart=False, tell=tell)
+        # Only a market that waits for who is away is the same afterwards.
+        self._resumes = is_lockstep(FeedSpec(replay=ReplayFeed(files=override.files, speed=replay.speed)))
+        self.supervisor = Supervisor(
+            state,
+            opened.session,
+            opened.embedded,
+            replay=override,
+            restart="killed" if self._resumes else "never",
+            tell=tell,
+        )
         self._redis = redis.Redis.from_url(
             opened.session.redis_url, socket_connect_timeout=_REDIS_TIMEOUT_S, socket_timeout=_REDIS_TIMEOUT_S
         )
@@ -232,7 +241,7 @@ class ReplayRun:
 
     def _raise_failure(self) -> None:
         for key, slot in self.supervisor.processes.slots.items():
-            if slot.state == "Exited" and slot.failures:
+            if slot.state == "Exited" and slot.failures and not (self._resumes and slot.may_be_resumed):
                 raise FleetError(f"{key} has failed: {slot.reason}", self._hint(slot))
 
     def _hint(self, slot: Slot) -> str:

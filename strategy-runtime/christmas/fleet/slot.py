@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 
-from christmas.fleet.backoff import failures_after, restart_delay
+from christmas.fleet.backoff import CRASH_LOOP_FROM, failures_after, restart_delay
 from christmas.fleet.decide import Key, Seen, State
 from christmas.fleet.launch import Launched
 from christmas.fleet.process import exit_text, last_words
@@ -28,6 +28,8 @@ class Slot:
         self.restarts = 0
         self.reason = ""
         self.oom = False
+        self.was_killed = False
+        """Its last exit was by a signal that we did not send to stop it: not an error of its own."""
         self.wound_down = False
         self.stop_why = ""
         self.rss_bytes = 0
@@ -80,6 +82,13 @@ class Slot:
         self.http_port = 0
         self.stop_why = ""
 
+    @property
+    def may_be_resumed(self) -> bool:
+        """In a lock-step replay the market waits for who was killed. What failed by itself would only fail again,
+        and a store has lost what it held.
+        """
+        return self.was_killed and self.failures < CRASH_LOOP_FROM and self.key.kind != "store"
+
     def not_started(self, reason: str) -> None:
         """The program could not even be started."""
         self.state = "Exited"
@@ -99,6 +108,7 @@ class Slot:
         self.rss_bytes, self.cpu_percent = 0, 0.0
         ran_s = time.monotonic() - self.launched.process.started_at
         self._left_by_itself = self.state != "Stopping"
+        self.was_killed = self._left_by_itself and code < 0
         if self.state == "Stopping":
             self.state = "Exited"
             self.failures, self.retry_at = 0, 0.0

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 import redis.asyncio as redis
@@ -46,6 +46,9 @@ from christmas.telemetry.status import RuntimeStatus, status_key
 
 logger = logging.getLogger(__name__)
 
+Restart = Literal["always", "killed", "never"]
+"""Which processes that fail are started again."""
+
 _ROUND_S: Final = 0.25
 _SAMPLE_EVERY_S: Final = 1.0
 _STORE_START_S: Final = 30.0
@@ -63,10 +66,11 @@ class Supervisor:
         embedded: Sequence[EmbeddedStore],
         *,
         replay: ReplayOverride | None = None,
-        restart: bool = True,
+        restart: Restart = "always",
         tell: Listener = lambda key, text: None,
     ) -> None:
-        """``restart`` False: a process that fails stays down (a replay would not be the same after it)."""
+        """``restart``: which processes that fail are started again; after "never" a replay at the wall's pace
+        would not be the same."""
         self._state = state
         self._session = session
         self._restart = restart
@@ -170,7 +174,7 @@ class Supervisor:
     async def _act(self, action: Action) -> None:
         match action:
             case Start(key):
-                if self._restart or key not in self.processes.slots:
+                if self._may_start(key):
                     await self._start(key, self._wants[key].digest)
             case Stop(key, why):
                 self.processes.stop(key, why)
@@ -182,6 +186,10 @@ class Supervisor:
                 self.processes.forget(key)
                 self._statuses.pop(key.name, None)
                 self._tell(key, "deleted")
+
+    def _may_start(self, key: Key) -> bool:
+        slot = self.processes.slots.get(key)
+        return slot is None or self._restart == "always" or (self._restart == "killed" and slot.may_be_resumed)
 
     async def _start(self, key: Key, digest: str) -> None:
         await self.processes.start(key, digest, lambda: self._launch(key))

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from christmas.execution.protocol import (
+    Advance,
     Answered,
     Cancel,
     GatewayFrame,
@@ -60,6 +61,10 @@ class GatewaySession:
         self._hello = hello
         self._writer: asyncio.StreamWriter | None = None
         self._unanswered: dict[str, Submit | Cancel] = {}
+        self._notes: list[SignalNote] = []
+        """Lock-step: those of the window that was asked for last. When the next one comes they are on disk."""
+        self._is_lockstep = False
+        self._window_us = -1
         self._last_report = hello.last_report_sequence
         self._sent_at = 0.0
 
@@ -76,6 +81,8 @@ class GatewaySession:
         self._send(frame)
 
     def note(self, frame: SignalNote) -> None:
+        if self._is_lockstep:
+            self._notes.append(frame)
         self._send(frame)
 
     def answer(self, frame: Answered) -> None:
@@ -146,6 +153,8 @@ class GatewaySession:
                 self._open(writer, frame)
             elif isinstance(frame, Report):
                 self._settle(frame)
+            elif isinstance(frame, Advance):
+                self._begin_window(frame)
             yield frame
 
     def _open(self, writer: asyncio.StreamWriter, welcome: Welcome) -> None:
@@ -154,9 +163,15 @@ class GatewaySession:
         known = {order.intent.client_order_id for order in welcome.orders}
         for key in known & self._unanswered.keys():
             del self._unanswered[key]
-        for frame in self._unanswered.values():
+        self._is_lockstep = welcome.mode == "lockstep"
+        for frame in (*self._unanswered.values(), *self._notes):
             metrics.RESENT.inc()
             self._send(frame)
+
+    def _begin_window(self, advance: Advance) -> None:
+        if advance.clock_us > self._window_us:
+            self._notes.clear()
+        self._window_us = advance.clock_us
 
     def _settle(self, frame: Report) -> None:
         report = frame.report

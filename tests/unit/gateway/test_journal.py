@@ -60,6 +60,23 @@ async def test_signals_that_the_recorder_has_are_dropped_and_nothing_else(tmp_pa
     again.close()
 
 
+async def test_what_nobody_waits_for_shares_a_commit_and_is_written_without_one_too(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.sqlite")
+    durable_at: list[int] = []
+    journal.append([signal(1)], urgent=False, then=lambda: durable_at.append(journal.durable))
+    journal.append([halt(2)], then=lambda: durable_at.append(journal.durable))
+    await journal.flushed()
+    assert durable_at == [2, 2]
+    journal.append([signal(3)], urgent=False)
+    await journal.more_than(2, 5.0)
+    assert journal.durable == 3
+    journal.append([signal(4)], urgent=False)
+    journal.close()
+    again = Journal(tmp_path / "j.sqlite")
+    assert [sequence for sequence, _ in again.read_after(0)] == [1, 2, 3, 4]
+    again.close()
+
+
 async def test_a_disk_that_takes_nothing_more_fails_the_journal(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j.sqlite")
     journal.append([halt(1)])

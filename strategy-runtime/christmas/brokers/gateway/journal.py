@@ -36,6 +36,10 @@ _CHECKPOINT_ROWS: Final = 64
 _CHECKPOINT_ROWS_BUSY: Final = 600
 """Entries after which the log is written back: when nothing else is to be done, and in any case."""
 _IDLE_S: Final = 0.1
+_LINGER_S: Final = 0.01
+"""What nobody waits for goes to disk with what somebody does, or after this long: an order that comes just
+after it would else wait for two commits.
+"""
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS entries (
   sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, owner TEXT NOT NULL, client_order_id TEXT NOT NULL,
@@ -73,7 +77,9 @@ class Journal:
         """The last sequence on disk."""
         self._loop = asyncio.get_running_loop()
         self._recent: deque[tuple[int, bytes]] = deque(maxlen=RECENT_MAXIMUM)
-        self._queue: queue.SimpleQueue[_Group | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[_Group] | None] = queue.SimpleQueue()
+        self._held: list[_Group] = []
+        self._lingering: asyncio.TimerHandle | None = None
         self._committed = asyncio.Event()
         self._close_requested = False
         self._reader = _open(path)
@@ -85,11 +91,17 @@ class Journal:
         self._thread.start()
 
     def append(
-        self, entries: Sequence[JournalEntry], *, owner: str = "", then: Callable[[], None] | None = None
+        self,
+        entries: Sequence[JournalEntry],
+        *,
+        owner: str = "",
+        then: Callable[[], None] | None = None,
+        urgent: bool = True,
     ) -> tuple[JournalEntry, ...]:
         """Number and hand over; ``then`` runs in the loop once they are on disk, in order of appending.
 
-        All of one call become durable together. ``owner`` is the strategy's uid.
+        All of one call become durable together. ``owner`` is the strategy's uid. What is not ``urgent`` may
+        linger, never longer than what is appended after it.
         """
         if self.failed.done():
             raise JournalFailed("the journal has failed")
@@ -103,13 +115,14 @@ class Journal:
             numbered.append(written)
             kind = str(type(entry).__struct_config__.tag)
             rows.append((self.sequence, kind, owner, _order_id(written), _encoder.encode(written)))
-        self._queue.put(_Group(rows, then))
+        self._hold(_Group(rows, then), urgent=urgent)
         metrics.JOURNAL_WAITING.set(self.sequence - self.durable)
         return tuple(numbered)
 
     async def flushed(self) -> None:
         """Return when all that was appended so far is on disk."""
         upto = self.sequence
+        self._hand_over()
         while self.durable < upto:
             if self.failed.done():
                 raise JournalFailed("the journal has failed")
@@ -196,15 +209,31 @@ class Journal:
 
     def acknowledge(self, sequence: int) -> None:
         """The recorder has everything up to ``sequence``; signals up to there are not needed here any more."""
-        self._queue.put(_Group([], acked=sequence))
+        self._hold(_Group([], acked=sequence), urgent=False)
 
     def close(self) -> None:
         """Write what waits and stop the thread."""
+        self._hand_over()
         self._queue.put(None)
         self._thread.join(timeout=10.0)
         self._reader.close()
         if not self.failed.done():
             self.failed.cancel()
+
+    def _hold(self, group: _Group, *, urgent: bool) -> None:
+        self._held.append(group)
+        if urgent:
+            self._hand_over()
+        elif self._lingering is None:
+            self._lingering = self._loop.call_later(_LINGER_S, self._hand_over)
+
+    def _hand_over(self) -> None:
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = None
+        if self._held:
+            self._queue.put(self._held)
+            self._held = []
 
     def _maximum(self) -> int:
         row = self._reader.execute("SELECT max(sequence) FROM entries").fetchone()
@@ -242,7 +271,7 @@ class Journal:
         except queue.Empty:
             return groups, False
         while item is not None:
-            groups.append(item)
+            groups += item
             try:
                 item = self._queue.get_nowait()
             except queue.Empty:

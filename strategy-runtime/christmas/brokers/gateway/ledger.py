@@ -63,9 +63,11 @@ class Ledger:
             self.book.apply(entry)
         self._count()
 
-    def write(self, *entries: JournalEntry, owner: str = "", then: Callable[[], None] | None = None) -> None:
+    def write(
+        self, *entries: JournalEntry, owner: str = "", then: Callable[[], None] | None = None, urgent: bool = True
+    ) -> None:
         """Append and apply what is not an order's change: fences, halts, signals."""
-        for entry in self.journal.append(entries, owner=owner, then=then):
+        for entry in self.journal.append(entries, owner=owner, then=then, urgent=urgent):
             self.book.apply(entry)
 
     def new_order(

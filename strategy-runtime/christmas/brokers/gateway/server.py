@@ -395,6 +395,8 @@ class Server:
                 for note in notes
             ),
             owner=session.owner.uid,
+            # The order that it led to comes next, and must not wait for a commit of the note alone.
+            urgent=False,
         )
 
     def _on_report(self, uid: str, report: OrderReport, intent: OrderIntent) -> None:

@@ -81,7 +81,6 @@ class Journal:
         self._held: list[_Group] = []
         self._lingering: asyncio.TimerHandle | None = None
         self._committed = asyncio.Event()
-        self._close_requested = False
         self._reader = _open(path)
         self._reader.executescript(_SCHEMA)
         self.sequence = max(self._maximum(), self.mark("started_after"))
@@ -187,14 +186,6 @@ class Journal:
             (owner,),
         ).fetchone()
         return -1 if row is None else _decoder.decode(row[0]).time_us
-
-    def lots_written(self, client_order_id: str) -> int:
-        """How many lots an order was for; 0 when there is none."""
-        row = self._reader.execute(
-            "SELECT body FROM entries WHERE kind = 'order_written' AND client_order_id = ?", (client_order_id,)
-        ).fetchone()
-        entry = None if row is None else _decoder.decode(row[0])
-        return entry.intent.lots if isinstance(entry, OrderWritten) else 0
 
     def mark(self, name: str) -> int:
         row = self._reader.execute("SELECT value FROM marks WHERE name = ?", (name,)).fetchone()

@@ -19,6 +19,7 @@ from christmas.fleet.spawn import before_exec, scrubbed_environment
 
 LOG_MAXIMUM_BYTES: Final = 20 * 1024 * 1024
 _LAST_BYTES: Final = 64 * 1024
+_LAST_LINES: Final = 20
 _WORDS_MAXIMUM: Final = 400
 _APPEND: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 
@@ -134,7 +135,10 @@ def trim_log(log: Path) -> None:
 
 
 def last_words(log: Path) -> str:
-    """The last line that a process wrote before it ended, often the reason; of a logged exception its own last line."""
+    """Why a process has ended, by its log: the last error among its last lines, else the last line.
+
+    Of a logged exception it is the exception's own last line.
+    """
     try:
         with log.open("rb") as stream:
             stream.seek(max(0, stream.seek(0, os.SEEK_END) - _LAST_BYTES))
@@ -144,17 +148,27 @@ def last_words(log: Path) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
         return ""
-    try:
-        record = msgspec.json.decode(lines[-1], type=_LogLine)
-    except msgspec.MsgspecError:
+    records = [record for record in map(_record, lines[-_LAST_LINES:]) if record is not None]
+    errors = [record for record in records if record.level in {"error", "critical"}]
+    last = _record(lines[-1])
+    if last is None:
         return lines[-1][-_WORDS_MAXIMUM:]
-    cause = record.exception.strip().splitlines()[-1:] or [""]
-    return ": ".join(part for part in (record.message, cause[0]) if part)[:_WORDS_MAXIMUM]
+    chosen = errors[-1] if errors else last
+    cause = chosen.exception.strip().splitlines()[-1:] or [""]
+    return ": ".join(part for part in (chosen.message, cause[0]) if part)[:_WORDS_MAXIMUM]
 
 
 class _LogLine(msgspec.Struct):
     message: str
+    level: str = ""
     exception: str = ""
+
+
+def _record(line: str) -> _LogLine | None:
+    try:
+        return msgspec.json.decode(line, type=_LogLine)
+    except msgspec.MsgspecError:
+        return None
 
 
 def exit_text(code: int) -> str:

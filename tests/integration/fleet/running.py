@@ -24,7 +24,7 @@ spec:
 """
 
 
-def strategy(name: str, logic: str, *, extra: str = "") -> str:
+def strategy(name: str, logic: str, *, positions: int = 2, extra: str = "") -> str:
     return f"""\
 ---
 apiVersion: christmas.dev/v1alpha1
@@ -35,7 +35,7 @@ spec:
   symbols: [BTC/USDT]
   timeframe: 1s
   {logic}
-  capital: {{amount: "1000", perTrade: "100", maxPositions: 2}}
+  capital: {{amount: "1000", perTrade: "100", maxPositions: {positions}}}
 {extra}"""
 
 

@@ -102,9 +102,10 @@ def test_an_open_position_is_not_restarted_under_nor_deleted(fleet: Fleet) -> No
     assert "open position" in fleet.run("delete", "eager", code=1)
 
 
-def test_flatten_sells_and_the_break_of_the_policy_is_visible(fleet: Fleet) -> None:
-    start(fleet, strategy("eager", EAGER, extra="  onSuspend: Flatten\n"), wait_for="eager")
-    eventually_sync(lambda: fleet.json("positions"), within_s=15, what="it holds a position")
+@pytest.mark.parametrize("count", [1, 2])
+def test_flatten_sells_and_the_break_of_the_policy_is_visible(fleet: Fleet, count: int) -> None:
+    start(fleet, strategy("eager", EAGER, positions=count, extra="  onSuspend: Flatten\n"), wait_for="eager")
+    eventually_sync(lambda: len(fleet.json("positions")) == count, within_s=15, what="it holds positions")
     fleet.run("suspend", "eager")
     eventually_sync(lambda: fleet.phase("eager") == "Suspended", within_s=30, what="suspended")
 

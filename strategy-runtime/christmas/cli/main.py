@@ -82,8 +82,8 @@ def main() -> None:
         click.echo("aborted", err=True)
         sys.exit(130)
     except click.ClickException as error:
-        usage = isinstance(error, click.UsageError) and error.ctx is not None
-        mend = f" (see `{error.ctx.command_path} --help`)" if usage else ""
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        mend = f" (see `{context.command_path} --help`)" if context is not None else ""
         click.echo(f"{click.style('error:', fg='red', bold=True)} {error.format_message()}{mend}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:

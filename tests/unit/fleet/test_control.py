@@ -14,7 +14,8 @@ from tests.unit.resources.test_validate import BROKER, STRATEGY
 async def handle(request: Request) -> Answer:
     match request:
         case Apply(strategies=strategies, brokers=brokers):
-            return Answer(lines=tuple(resource.metadata.name for resource in (*brokers, *strategies)))
+            names = [broker.metadata.name for broker in brokers] + [entry.metadata.name for entry in strategies]
+            return Answer(lines=tuple(names))
         case SetState():
             raise FleetError("no", "do otherwise")
         case _:

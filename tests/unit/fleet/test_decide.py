@@ -89,7 +89,7 @@ def test_a_suspension_stops_first_and_then_deals_with_orders_once(on_stop: str, 
     suspended = want(run=False, on_stop=on_stop)
     assert decided(suspended, READY) == [Stop(RUNTIME, "suspended")]
     assert decided(suspended, Seen(state="Stopping")) == []
-    assert decided(suspended, Seen(state="Exited")) == [WindDown(RUNTIME, action)]
+    assert decided(suspended, Seen(state="Exited")) == [(RUNTIME, action)]
     assert decided(suspended, Seen(state="Exited", wound_down=True)) == []
 
 

@@ -105,7 +105,7 @@ class Gateway:
         self._redis = Redis.from_url(settings.redis_url)
         self._events = EventPublisher(self._redis, settings.replay_id)
         self.quotes = Quotes()
-        self.journal = Journal(self._state / "journal.sqlite")
+        self.journal = Journal(self._state / "journal.sqlite", synced=not self.is_lockstep)
         self.ledger = Ledger(self.journal, Book(), self.quotes, broker=name, publish=self._events.publish)
         self.venue = PaperVenue(self.broker.spec, self._state)
         limits = self.broker.spec.limits

@@ -69,8 +69,11 @@ class _Group(msgspec.Struct):
 class Journal:
     """Used from one event loop; a second connection reads what is committed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, synced: bool = True) -> None:
+        """``synced`` False: a commit survives the end of the process and not that of the machine. For a replay
+        in lock-step: nothing in it is real, and it can be made again."""
         self.path = path
+        self._synced = synced
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Gets a JournalFailed when the disk does not take entries."""
         self.durable = 0
@@ -81,7 +84,7 @@ class Journal:
         self._held: list[_Group] = []
         self._lingering: asyncio.TimerHandle | None = None
         self._committed = asyncio.Event()
-        self._reader = _open(path)
+        self._reader = _open(path, synced)
         self._reader.executescript(_SCHEMA)
         self.sequence = max(self._maximum(), self.mark("started_after"))
         """The last one that was given out."""
@@ -232,7 +235,7 @@ class Journal:
 
     def _write_forever(self) -> None:
         try:
-            connection = _open(self.path)
+            connection = _open(self.path, self._synced)
         except sqlite3.Error as error:
             self._tell(self._on_failed, JournalFailed(str(error)))
             return
@@ -293,10 +296,10 @@ class Journal:
         self._committed.set()
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path, synced: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
     connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute(f"PRAGMA synchronous={'FULL' if synced else 'OFF'}")
     return connection
 
 

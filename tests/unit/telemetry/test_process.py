@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -49,8 +50,12 @@ async def test_a_signal_ends_it_cleanly_with_its_own_exit_code(tmp_path: Path, n
     assert status["pid"] == process.pid
 
     def ready() -> bool:
-        with urllib.request.urlopen(f"http://127.0.0.1:{status['http_port']}/readyz", timeout=5) as answer:
-            return bool(answer.status == 200)
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{status['http_port']}/readyz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except urllib.error.HTTPError as error:
+            assert error.code == 503
+            return False
 
     await eventually(ready)
     process.send_signal(number)

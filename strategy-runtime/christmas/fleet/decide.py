@@ -121,8 +121,11 @@ def phase(want: Want, found: Seen) -> Phase:
             return "Deleting" if want.forget else "Suspending"
         return "Deleting" if want.forget else "Suspended"
     match found.state:
+        case "Running" if found.was_ready:
+            return "Running"
         case "Running":
-            return "Running" if found.was_ready else "Starting"
+            # One that keeps failing is shown as such also while it tries again.
+            return "CrashLoopBackOff" if found.failures >= CRASH_LOOP_FROM else "Starting"
         case "Exited" if found.oom:
             return "OOMKilled"
         case "Exited" if found.failures >= CRASH_LOOP_FROM:

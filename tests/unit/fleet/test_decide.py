@@ -118,6 +118,8 @@ def test_what_no_manifest_asks_for_is_stopped() -> None:
         (want(), Seen(), "Pending"),
         (want(), Seen(state="Running"), "Starting"),
         (want(), Seen(state="Running", was_ready=True), "Running"),
+        (want(), Seen(state="Running", failures=3), "CrashLoopBackOff"),
+        (want(), Seen(state="Running", failures=3, was_ready=True), "Running"),
         (want(), Seen(state="Exited", failures=1), "Error"),
         (want(), Seen(state="Exited", failures=3), "CrashLoopBackOff"),
         (want(), Seen(state="Exited", failures=1, oom=True), "OOMKilled"),

@@ -6,7 +6,7 @@ Both ways in which a market is shown (live, and lock-step) end here, so both mov
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import perf_counter
+from time import perf_counter, time
 from typing import Final, Protocol
 
 from christmas.execution.engine import Engine
@@ -16,6 +16,8 @@ from christmas.market.tick import ClockAdvance, TickBatch
 from christmas.runtime import metrics
 
 _WAITING_MAXIMUM: Final = 10_000
+_RECORDED_S: Final = 3600.0
+"""Prints older than this come from a file, and their age says nothing about us."""
 
 
 class Outgoing(Protocol):
@@ -61,6 +63,9 @@ class Driver:
                     self.engine.absorb_tick(tick)
             metrics.TICKS.labels(message.ticks[0].symbol).inc(len(message.ticks))
             self._send(started, cause_sequence=message.sequence)
+            lag_s = time() - message.ticks[0].time_us / 1e6
+            if lag_s < _RECORDED_S:
+                metrics.TICK_LAG.observe(max(0.0, lag_s))
         metrics.DECISION.observe(perf_counter() - started)
 
     def report(self, report: OrderReport, intent: OrderIntent | None = None) -> None:

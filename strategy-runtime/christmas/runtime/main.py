@@ -38,6 +38,7 @@ from christmas.runtime.settings import EXIT_REFUSED, RuntimeSettings
 from christmas.runtime.status import StatusWriter
 from christmas.runtime.warm_up import load_history
 from christmas.telemetry.events import AlertEvent, SignalEvent, StateEvent
+from christmas.telemetry.memory import release_unused
 from christmas.telemetry.process import ProcessContext
 from christmas.telemetry.publisher import EventPublisher
 
@@ -176,6 +177,7 @@ class Runtime:
             self._tasks.append(asyncio.create_task(self._follow_stream(reader, self._driver), name="stream"))
         self._tasks.append(asyncio.create_task(self._status.keep_writing(), name="status"))
         metrics.START.set(time.time() - _process_start())
+        release_unused()
         self._say("started")
 
     async def _follow_stream(self, reader: TickReader, driver: Driver) -> None:

@@ -23,6 +23,11 @@ DECISION = Histogram(
     "How long the engine took for one message of the stream.",
     buckets=LATENCY_BUCKETS,
 )
+TICK_LAG = Histogram(
+    "christmas_runtime_tick_lag_seconds",
+    "From a print's exchange time, by this machine's clock, until the engine has seen it; not of recorded prints.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
+)
 SESSIONS = Counter("christmas_runtime_sessions_total", "Sessions opened with the gateway.")
 RESENT = Counter("christmas_runtime_resent_total", "Intents sent again after a reconnect, with the same order id.")
 TRADING = Gauge("christmas_runtime_trading", "1 while entries are allowed.")

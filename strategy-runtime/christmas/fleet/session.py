@@ -28,7 +28,9 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
         return f"{broker}.{self.replay_id}" if self.replay_id else broker
 
     def fixed_uid(self, name: str) -> str | None:
-        """In a replay a strategy's uid is a function of the replay, so that its order ids are too."""
+        """In a replay a strategy's uid is a function of its name, so that its order ids are functions of what it
+        decides: of the same market cut short they are the same, and orders that tie at the venue tie alike.
+        """
         if not self.replay_id:
             return None
-        return hashlib.sha256(f"{self.replay_id}|{name}".encode()).hexdigest()[:32]
+        return hashlib.sha256(f"replay|{name}".encode()).hexdigest()[:32]

@@ -17,10 +17,11 @@ from typing import Any, Final
 import msgspec
 import psutil
 
-from christmas.execution.journal import JournalEntry, OrderWritten
+from christmas.execution.journal import JournalEntry
 from christmas.execution.order import CancelIntent, OrderIntent
 
 _CHRISTMAS: Final = Path(sys.executable).parent / "christmas"
+Decisions = dict[str, list[OrderIntent | CancelIntent]]
 _decode_entry = msgspec.json.Decoder(JournalEntry).decode
 _encode = msgspec.json.encode
 
@@ -138,9 +139,9 @@ class FleetRun:
             return 0
         return int(rows[0][0])
 
-    def decisions(self) -> dict[str, list[OrderIntent | CancelIntent]]:
+    def decisions(self) -> Decisions:
         """By strategy, in the order of the journal: every order, and every cancellation."""
-        decided: dict[str, list[OrderIntent | CancelIntent]] = {}
+        decided: Decisions = {}
         rows = _read(
             self.journal,
             "SELECT body FROM entries WHERE kind IN ('order_written', 'cancel_written') ORDER BY sequence",
@@ -151,18 +152,8 @@ class FleetRun:
             decided.setdefault(entry.strategy, []).append(intent)
         return decided
 
-    def intents(self) -> dict[str, list[bytes]]:
-        """By strategy: every order intent in the bytes that the runtime sent."""
-        rows = _read(self.journal, "SELECT body FROM entries WHERE kind = 'order_written' ORDER BY sequence")
-        entries = [_decode_entry(body) for (body,) in rows]
-        found: dict[str, list[bytes]] = {}
-        for entry in entries:
-            assert isinstance(entry, OrderWritten)
-            found.setdefault(entry.strategy, []).append(_encode(entry.intent))
-        return found
 
-
-def decision_bytes(decided: dict[str, list[OrderIntent | CancelIntent]]) -> dict[str, list[bytes]]:
+def decision_bytes(decided: Decisions) -> dict[str, list[bytes]]:
     return {name: [_encode(intent) for intent in intents] for name, intents in decided.items()}
 
 

@@ -1,0 +1,37 @@
+"""A session at the wall's pace, and the same market in lock-step: the same intents, byte for byte."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration.replay import manifests
+from tests.integration.replay.conftest import Cut
+from tests.integration.replay.fleet import decision_bytes, replay
+from tests.support.data import SPOT_BTC
+
+ROWS = 1_900
+"""Of the spot file: about a minute, most of the trades in its second half."""
+
+
+@pytest.mark.timeout(240)
+def test_live_equals_replay(cut: Cut, store_urls: tuple[str, str], tmp_path: Path) -> None:
+    folder = manifests.write(tmp_path / "manifests", [manifests.broker(), *manifests.everyone()])
+    database_url, redis_url = store_urls
+    decided = {}
+    for speed in ("1x", "max"):
+        run, _ = replay(
+            folder,
+            [cut(SPOT_BTC, ROWS)],
+            tmp_path / speed,
+            speed=speed,
+            within_s=180.0,
+            database_url=database_url,
+            redis_url=redis_url,
+        )
+        decided[speed] = decision_bytes(run.decisions())
+    assert decided["1x"] == decided["max"]
+    for name, intents in decided["max"].items():
+        assert sum(b'"sell"' in intent for intent in intents) > 0, f"{name}: an exit after a fill is part of it"
+    assert len(decided["max"]) == 5

@@ -51,7 +51,10 @@ def apply(paths: tuple[Path, ...], state_path: Path | None, dry_run: bool) -> No
         state = state_folder(state_path)
         state.prepare()
         state.lock()
-        lines = tuple(Catalogue(state, open_session(state, os.environ).session).apply(loaded.resources))
+        try:
+            lines = tuple(Catalogue(state, open_session(state, os.environ).session).apply(loaded.resources))
+        finally:
+            state.unlock()
         click.echo("no fleet runs: this takes effect with the next `christmas up`", err=True)
     for line in lines:
         click.echo(line)

@@ -85,14 +85,21 @@ async def _live(folder: Path | None, state_path: Path | None) -> int:
     state = StateFolder(state_path or default_state_folder())
     state.prepare()
     state.lock()
-    known = state.stored()
-    loaded = read([folder], known=known) if folder is not None else Loaded((), ())
-    if not known and not loaded.resources:
-        raise FleetError(
-            f"nothing was applied to {state.path} yet", "christmas up FOLDER, for example `christmas up examples`"
-        )
-    for warning in loaded.warnings:
-        click.echo(str(warning), err=True)
+    try:
+        known = state.stored()
+        loaded = read([folder], known=known) if folder is not None else Loaded((), ())
+        if not known and not loaded.resources:
+            mend = "christmas up FOLDER, for example `christmas up examples`"
+            raise FleetError(f"nothing was applied to {state.path} yet", mend)
+        for warning in loaded.warnings:
+            click.echo(str(warning), err=True)
+        await _run_live(state, loaded)
+    finally:
+        state.unlock()
+    return 0
+
+
+async def _run_live(state: StateFolder, loaded: Loaded) -> None:
     opened = open_session(state, os.environ)
     screen = make_screen()
     supervisor = Supervisor(state, opened.session, opened.embedded, tell=screen.tell)
@@ -111,8 +118,6 @@ async def _live(folder: Path | None, state_path: Path | None) -> int:
             view = supervisor.view()
             await supervisor.stop()
     screen.summary(view)
-    state.unlock()
-    return 0
 
 
 async def _with_screen(supervisor: Supervisor, screen: Screen) -> None:
@@ -147,11 +152,18 @@ async def _replay(
         code = await _run_replay(replay, StateFolder(path), identity, output)
     except BaseException:
         if temporary is not None:
+            _keep_logs_only(temporary)
             click.echo(f"the replay's logs are kept in {temporary / 'logs'}", err=True)
         raise
     if temporary is not None:
         shutil.rmtree(temporary, ignore_errors=True)
     return code
+
+
+def _keep_logs_only(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.name != "logs":
+            shutil.rmtree(path, ignore_errors=True)
 
 
 async def _run_replay(replay: Replay, state: StateFolder, identity: str, output: str) -> int:

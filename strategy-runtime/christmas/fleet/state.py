@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -42,7 +43,7 @@ class StateFolder:
     """Paths in the folder, and its small files: written whole or not at all, readable by the owner only."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path.absolute()
+        self.path = path.resolve()
         self._lock: int | None = None
 
     @property
@@ -91,8 +92,11 @@ class StateFolder:
         """Make the folders; refuses a folder that belongs to someone else."""
         for folder in (self.path, self.manifests, self.logs, self.path / "processes", self.path / "data", self.sockets):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if folder.stat().st_uid != os.getuid():
-                raise FleetError(f"{folder} belongs to another user", "choose another folder with --state")
+            # Also where it lies in the temporary folder, in which anybody may put a link.
+            if folder.lstat().st_uid != os.getuid() or folder.is_symlink():
+                raise FleetError(
+                    f"{folder} belongs to another user, or is a link", "choose another folder with --state"
+                )
         self.path.chmod(0o700)
         self.sockets.chmod(0o700)
 
@@ -113,7 +117,10 @@ class StateFolder:
         self._lock = descriptor
 
     def unlock(self) -> None:
+        """When nothing of it runs any more."""
         if self._lock is not None:
+            if self.sockets.parent != self.path:
+                shutil.rmtree(self.sockets, ignore_errors=True)
             os.close(self._lock)
             self._lock = None
 

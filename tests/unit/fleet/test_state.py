@@ -79,6 +79,24 @@ def test_a_foreign_manifest_is_named(state: StateFolder) -> None:
         state.stored()
 
 
+def test_a_link_in_the_temporary_folder_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    deep = StateFolder(tmp_path / ("x" * 100))
+    (tmp_path / "elsewhere").mkdir()
+    deep.sockets.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FleetError, match="belongs to another"):
+        deep.prepare()
+
+
+def test_sockets_outside_the_folder_go_with_the_supervisor(tmp_path: Path) -> None:
+    deep = StateFolder(tmp_path / ("x" * 100))
+    deep.prepare()
+    deep.lock()
+    assert deep.sockets.is_dir()
+    deep.unlock()
+    assert not deep.sockets.exists()
+
+
 def test_sockets_fit_however_deep_the_folder_is(tmp_path: Path) -> None:
     deep = StateFolder(tmp_path / ("x" * 60) / ("y" * 60))
     assert len(os.fsencode(deep.socket("gateway", "a" * 53))) < 108

@@ -39,7 +39,7 @@ spec:
     - {{symbol: BTC/USDT, priceIncrement: "0.1", lotSize: "0.001", minimumNotional: "5"}}
   feed:
     replay: {{files: [{capture}], speed: 1x}}
-  paper: {{cash: "100000000", orderLatency: 1ms, reportLatency: 1ms, participation: "100%", queueWindow: 1ms}}
+  paper: {{cash: "100000000", orderLatency: 10ms, reportLatency: 10ms, participation: "100%", queueWindow: 1ms}}
   limits: {{maxOpenOrders: 5000, requestsPerMinute: 100000}}
 """
 _COMMON: Final = """\

@@ -73,7 +73,9 @@ def _missing_terms(rules: Sequence[RuleStatus]) -> list[str]:
     for rule in rules:
         if rule.name != "entry" or rule.holds is not False:
             continue
-        missing = [f"{term.text} = {term.value}, needs {term.needs}" for term in rule.terms if not term.holds]
+        missing = [
+            f"{term.subject or term.text} = {term.value}, needs {term.needs}" for term in rule.terms if not term.holds
+        ]
         parts.append(f"{rule.symbol}: {' and '.join(missing)}" if missing else f"{rule.symbol}: {rule.text}")
     return parts
 

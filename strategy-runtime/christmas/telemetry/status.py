@@ -12,6 +12,9 @@ class TermStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One comparison of a rule: ``rsi(14) = 41.2, needs < 30``."""
 
     text: str
+    """The whole comparison: ``rsi(14) < 30``."""
+    subject: str = ""
+    """Whose value it is: ``rsi(14)``."""
     value: str
     needs: str
     holds: bool

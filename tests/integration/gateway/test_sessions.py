@@ -196,3 +196,38 @@ async def test_nonsense_ends_only_its_own_connection(gateway: MakeGateway) -> No
     assert not good.closed
     orders = await command(running.address, Command(permit=permit(role="admin"), action="orders"))
     assert isinstance(orders, CommandResult)
+
+
+async def test_flatten_sells_several_positions_of_one_strategy(gateway: MakeGateway) -> None:
+    """Positions with equally many orders are sold at one moment, each by an order of its own."""
+    running = gateway()
+    await running.start()
+    client = Client()
+    await client.connect(running.address, permit())
+    welcome = await client.welcome()
+    await client.wait_trading()
+    bought = [buy(welcome.clock_us, number=number) for number in (1, 2, 3)]
+    for intent in bought:
+        client.submit(intent)
+    filled: set[str] = set()
+    while len(filled) < len(bought):
+        report = await client.wait_report(
+            lambda report: report.status is OrderStatus.FILLED and report.client_order_id not in filled
+        )
+        filled.add(report.client_order_id)
+    done = await command(
+        running.address, Command(permit=permit(role="admin"), action="flatten", strategy="scalper", reason="enough")
+    )
+    assert isinstance(done, CommandResult)
+    assert done.ok, done.message
+
+    def sold() -> bool:
+        frames = [frame for frame in client.frames if isinstance(frame, Report) and frame.intent is not None]
+        closed = {
+            frame.intent.position_id
+            for frame in frames
+            if frame.intent is not None and frame.report.status is OrderStatus.FILLED
+        }
+        return closed == {intent.position_id for intent in bought}
+
+    await eventually(sold)

@@ -40,12 +40,13 @@ def _comparison(term: Comparison, value_of: ValueOf, is_warm: bool) -> TermStatu
         "==": left == right,
         "!=": left < right or left > right,
     }[sign]
-    asked, other, other_term = left, right, term.right
+    asked, asked_term, other, other_term = left, term.left, right, term.right
     if isinstance(term.left, Constant):  # 30 > rsi(14) is told as rsi(14) < 30
-        asked, other, other_term, sign = right, left, term.left, _MIRRORED[sign]
+        asked, asked_term, other, other_term, sign = right, term.right, left, term.left, _MIRRORED[sign]
     value, bound = _apart(asked, other)
     return TermStatus(
         text=text_of(term),
+        subject=text_of(asked_term),
         value=_missing(is_warm) if math.isnan(asked) else value,
         needs=f"{sign} {_bound(other_term, other, bound)}",
         holds=is_warm and holds,
@@ -69,6 +70,7 @@ def _crossing(term: Crossing, value_of: ValueOf, is_warm: bool) -> TermStatus:
     missing = _missing(is_warm)
     return TermStatus(
         text=text_of(term),
+        subject=text_of(term.left),
         value=f"{missing if math.isnan(was) else was_text} -> {missing if math.isnan(now) else now_text}",
         needs=f"not ({needs})" if term.negated else needs,
         holds=is_warm and are_defined and happened != term.negated,

@@ -109,7 +109,9 @@ class Commands:
     def _sell(self, book: StrategyBook, position: Position) -> str:
         decided_us = self._quotes.clock_us
         orders = [self._book.orders[key] for key in position.orders]
-        key = client_order_id(book.uid, decided_us, "sell", _FLATTEN_SEQUENCE + len(orders))
+        # Two positions may be sold at one moment, so the position is part of who decides.
+        seller = f"{book.uid}/{position.position_id}"
+        key = client_order_id(seller, decided_us, "sell", _FLATTEN_SEQUENCE + len(orders))
         intent = OrderIntent(
             client_order_id=key,
             symbol=position.symbol,

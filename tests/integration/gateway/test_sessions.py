@@ -120,7 +120,9 @@ async def test_halt_cancel_flatten_and_resume(gateway: MakeGateway) -> None:
     await client.wait_report(
         lambda report: report.client_order_id == resting.client_order_id and report.status is OrderStatus.CANCELLED
     )
-    sold = await client.wait_report(lambda report: report.fill is not None and report.fill.side == "sell")
+    sold = await client.wait_report(
+        lambda report: report.fill is not None and report.fill.side == "sell" and report.status is OrderStatus.FILLED
+    )
     report_frame = next(
         frame for frame in client.frames if isinstance(frame, Report) and frame.report.sequence == sold.sequence
     )

@@ -77,9 +77,7 @@ async def test_futures_trades(data: Path, store_urls: Stores, tmp_path: Path) ->
         tmp_path / "manifests", [manifests.broker(), manifests.stopping(), manifests.patient(), manifests.trailing()]
     )
     database_url, redis_url = store_urls
-    _, report = replay(
-        folder, [data / FUTURES_BTC], tmp_path / "state", database_url=database_url, redis_url=redis_url
-    )
+    _, report = replay(folder, [data / FUTURES_BTC], tmp_path / "state", database_url=database_url, redis_url=redis_url)
     assert parsed(report)["ticks"] == {"received": 21_313, "stored": 21_313, "late": 0, "quarantined": 0}
     assert await _stored(database_url, f"paper.{parsed(report)['replay_id']}") == (21_313, 21_313)
     assert all(entry["closed_trades"] > 0 for entry in strategies(report).values())
@@ -87,9 +85,7 @@ async def test_futures_trades(data: Path, store_urls: Stores, tmp_path: Path) ->
 
 
 async def test_bars(cut: Cut, store_urls: Stores, tmp_path: Path) -> None:
-    folder = manifests.write(
-        tmp_path / "manifests", [manifests.broker(), manifests.stopping(), manifests.patient()]
-    )
+    folder = manifests.write(tmp_path / "manifests", [manifests.broker(), manifests.stopping(), manifests.patient()])
     database_url, redis_url = store_urls
     _, report = replay(
         folder, [cut(MINUTE_BARS, 3_000)], tmp_path / "state", database_url=database_url, redis_url=redis_url

@@ -274,11 +274,17 @@ class Gateway:
             now_us = time.time_ns() // 1000
             seconds = min(_SEEDED_S, (now_us - state.clock_us) // 1_000_000)
             await live.seed(feed.history(now_us, max(1, seconds)))
-        return lambda: live.play(feed, lambda: self._end_live(live))
+        return lambda: self._run_live(live, feed)
 
     async def _run_lockstep(self, lockstep: Lockstep, feed: Feed) -> None:
         await self.desk.settled()
         await lockstep.run(feed)
+
+    async def _run_live(self, live: LiveMarket, feed: Feed) -> None:
+        if self._settings.replay is not None:
+            # From its first print on, or it is not the session that a replay in lock-step plays.
+            await self.server.all_there(frozenset(self._settings.expected_sessions), self._on_waiting)
+        await live.play(feed, lambda: self._end_live(live))
 
     async def _end_live(self, live: LiveMarket) -> None:
         """Let the last bars end, and strategies act upon them."""

@@ -10,7 +10,6 @@ decided anew, as if nobody had been asked.
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import logging
 import time
@@ -75,7 +74,6 @@ class Lockstep:
         self._answered_us = market.quotes.clock_us
         self._is_news = False
         self._advance: Advance | None = None
-        self._joined = asyncio.Event()
         ledger.on_step.append(self._on_step)
         server.on_joined = self._on_joined
         server.shown_us = lambda: self._answered_us
@@ -203,15 +201,7 @@ class Lockstep:
             await waiting[0].wait_answered()
 
     async def _all_there(self) -> None:
-        while not self._are_there():
-            missing = self._expected - {session.owner.strategy for session in self._server.sessions.values()}
-            self._on_waiting(f"the replay waits for {', '.join(sorted(missing))}")
-            self._joined.clear()
-            await self._joined.wait()
-        self._on_waiting(None)
-
-    def _are_there(self) -> bool:
-        return self._expected <= {session.owner.strategy for session in self._server.sessions.values()}
+        await self._server.all_there(self._expected, self._on_waiting)
 
     def _on_joined(self, session: Session) -> None:
         before = self._roster.get(session.owner.uid)
@@ -220,7 +210,6 @@ class Lockstep:
         self._roster[session.owner.uid] = session
         if self._advance is not None:
             session.advance(self._advance)
-        self._joined.set()
 
     def _on_step(self, _uid: str, report: OrderReport) -> None:
         if report.effective_us > self._market.quotes.clock_us:

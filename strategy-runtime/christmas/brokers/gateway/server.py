@@ -7,7 +7,7 @@ import contextlib
 import logging
 import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set
 from pathlib import Path
 from typing import Final
 
@@ -97,6 +97,7 @@ class Server:
         self.opened = asyncio.Event()
         self._connections: set[Connection] = set()
         self._noted: set[tuple[str, str]] = set()
+        self._joined = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._beats: asyncio.Task[None] | None = None
         self._handlers: set[asyncio.Task[None]] = set()
@@ -129,6 +130,19 @@ class Server:
             self._beats.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._beats
+
+    def are_there(self, expected: Set[str]) -> bool:
+        """Whether all these strategies have a session."""
+        return expected <= {session.owner.strategy for session in self.sessions.values()}
+
+    async def all_there(self, expected: Set[str], on_waiting: Callable[[str | None], None]) -> None:
+        """Wait for these strategies; ``on_waiting`` is told for whom, and None when all are there."""
+        while not self.are_there(expected):
+            missing = expected - {session.owner.strategy for session in self.sessions.values()}
+            on_waiting(f"the replay waits for {', '.join(sorted(missing))}")
+            self._joined.clear()
+            await self._joined.wait()
+        on_waiting(None)
 
     def tell_trading(self) -> None:
         """Tell every session whether entries are taken now."""
@@ -305,6 +319,7 @@ class Server:
         logger.info("session opened", extra={"strategy": owner.strategy, "epoch": owner.epoch})
         self._publish(self._state(session, "SessionOpened"))
         self.on_joined(session)
+        self._joined.set()
 
     def _left(self, session: Session) -> None:
         why = session.connection.ended_by or "left"

@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 import psutil
 
-from christmas.execution.journal import JournalEntry
+from christmas.execution.journal import CancelWritten, JournalEntry, OrderWritten
 from christmas.execution.order import CancelIntent, OrderIntent
 
 _CHRISTMAS: Final = Path(sys.executable).parent / "christmas"
@@ -88,8 +88,8 @@ class FleetRun:
     def words(self) -> str:
         """What it said, and the last lines of each log."""
         parts = [self._err.read_text()[-4000:]]
-        for log in sorted(self.state.glob("replays/*/logs/*")):
-            parts.append(f"--- {log.name}\n{log.read_text(errors='replace')[-1500:]}")
+        logs = sorted(self.state.glob("replays/*/logs/*"))
+        parts += [f"--- {log.name}\n{log.read_text(errors='replace')[-1500:]}" for log in logs]
         return "\n".join(parts)
 
     # --- its processes -------------------------------------------------------------------------
@@ -108,6 +108,14 @@ class FleetRun:
             if module in arguments and name in arguments[-1]:
                 return child.pid
         return None
+
+    def kill(self, module: str, name: str, *, at_orders: int) -> None:
+        """SIGKILL one of them once the journal has so many orders, and wait until another has taken its place."""
+        self.wait_for(lambda: self.orders_written() >= at_orders and self.pid(module, name) is not None)
+        killed = self.pid(module, name)
+        assert killed is not None
+        os.kill(killed, signal.SIGKILL)
+        self.wait_for(lambda: self.pid(module, name) not in {None, killed})
 
     def wait_for(self, condition: Callable[[], bool], *, within_s: float = 60.0) -> None:
         deadline = time.monotonic() + within_s
@@ -148,7 +156,8 @@ class FleetRun:
         )
         for (body,) in rows:
             entry = _decode_entry(body)
-            intent = entry.intent  # type: ignore[union-attr]  # both kinds have one
+            assert isinstance(entry, OrderWritten | CancelWritten)
+            intent = entry.intent
             decided.setdefault(entry.strategy, []).append(intent)
         return decided
 

@@ -11,7 +11,7 @@ import yaml
 SYMBOL = "BTC/USDT"
 Manifest = dict[str, Any]
 
-_TICKER = '''"""Buys upon a print, not upon a bar: whenever the price has fallen by a little from one print to the next."""
+_TICKER = '''"""Buys upon a print, not upon a bar: whenever the price has fallen from one print to the next."""
 
 from christmas.execution.strategies.base import Strategy
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.integration.replay import manifests
 from tests.integration.replay.conftest import Cut
-from tests.integration.replay.fleet import FleetRun, decision_bytes, parsed, replay
+from tests.integration.replay.fleet import FleetRun, decision_bytes, parsed
 from tests.support.data import SPOT_BTC
 
 pytestmark = pytest.mark.timeout(300)
@@ -20,6 +19,8 @@ GATEWAY = "christmas.brokers.gateway"
 RUNTIME = "christmas.runtime"
 RECORDER = "christmas.ingestion.recorder"
 Undisturbed = tuple[FleetRun, bytes]
+Kills = tuple[str, str, tuple[int, ...]]
+"""Which module's process, with what in the path of its settings, at how many orders."""
 
 
 @pytest.fixture(scope="module")
@@ -28,15 +29,21 @@ def everyone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(
-    cut: Cut, everyone: Path, store_urls: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Undisturbed:
-    state = tmp_path_factory.mktemp("undisturbed")
-    return replay(everyone, [cut(SPOT_BTC, ROWS)], state, database_url=store_urls[0], redis_url=store_urls[1])
+def replayed(cut: Cut, everyone: Path, store_urls: tuple[str, str]) -> Callable[[Path], FleetRun]:
+    """Starts the replay with its state in a folder."""
+    return lambda state: FleetRun(
+        everyone, [cut(SPOT_BTC, ROWS)], state, database_url=store_urls[0], redis_url=store_urls[1]
+    )
+
+
+@pytest.fixture(scope="module")
+def undisturbed(replayed: Callable[[Path], FleetRun], tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    with replayed(tmp_path_factory.mktemp("undisturbed")) as run:
+        return run, run.report(within_s=120.0)
 
 
 @pytest.mark.parametrize(
-    ("module", "name", "at_orders"),
+    "kills",
     [
         (RUNTIME, "runtime-aging", (50, 200)),
         (RUNTIME, "runtime-stopping", (100,)),
@@ -47,36 +54,20 @@ def undisturbed(
 )
 def test_a_killed_process_changes_nothing(
     undisturbed: Undisturbed,
-    cut: Cut,
-    everyone: Path,
-    store_urls: tuple[str, str],
+    replayed: Callable[[Path], FleetRun],
     tmp_path: Path,
-    module: str,
-    name: str,
-    at_orders: tuple[int, ...],
+    kills: Kills,
 ) -> None:
     """Killed when the journal has so many orders, in the midst of whatever it does then."""
-    database_url, redis_url = store_urls
-    with FleetRun(everyone, [cut(SPOT_BTC, ROWS)], tmp_path, database_url=database_url, redis_url=redis_url) as run:
+    module, name, at_orders = kills
+    with replayed(tmp_path) as run:
         for orders in at_orders:
-            run.wait_for(lambda orders=orders: run.orders_written() >= orders)
-            killed: list[int] = []
-            run.wait_for(lambda killed=killed: _kill(run, module, name, killed))
-            run.wait_for(lambda killed=killed: (run.pid(module, name) or killed[0]) != killed[0])
+            run.kill(module, name, at_orders=orders)
         report = run.report(within_s=120.0)
     assert report == undisturbed[1], _difference(run, undisturbed[0])
     assert parsed(report)["ticks"]["stored"] == ROWS
     assert decision_bytes(run.decisions()) == decision_bytes(undisturbed[0].decisions())
     assert _venue_orders(run) == _venue_orders(undisturbed[0])
-
-
-def _kill(run: FleetRun, module: str, name: str, killed: list[int]) -> bool:
-    pid = run.pid(module, name)
-    if pid is None:
-        return False
-    os.kill(pid, signal.SIGKILL)
-    killed.append(pid)
-    return True
 
 
 def _venue_orders(run: FleetRun) -> list[str]:

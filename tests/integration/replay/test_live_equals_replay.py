@@ -23,9 +23,9 @@ def test_live_equals_replay(cut: Cut, store_urls: tuple[str, str], tmp_path: Pat
     broker = manifests.broker(paper={"cash": "100000", "orderLatency": LATENCY, "reportLatency": LATENCY})
     folder = manifests.write(tmp_path / "manifests", [broker, *manifests.everyone()])
     database_url, redis_url = store_urls
-    decided = {}
+    decided, reports = {}, {}
     for speed in ("1x", "max"):
-        run, _ = replay(
+        run, reports[speed] = replay(
             folder,
             [cut(SPOT_BTC, ROWS)],
             tmp_path / speed,
@@ -36,6 +36,7 @@ def test_live_equals_replay(cut: Cut, store_urls: tuple[str, str], tmp_path: Pat
         )
         decided[speed] = decision_bytes(run.decisions())
     assert decided["1x"] == decided["max"]
+    assert reports["1x"] == reports["max"]
     for name, intents in decided["max"].items():
         assert sum(b'"sell"' in intent for intent in intents) > 0, f"{name}: an exit after a fill is part of it"
     assert len(decided["max"]) == 5

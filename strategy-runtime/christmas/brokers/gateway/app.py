@@ -31,6 +31,7 @@ from christmas.brokers.gateway.ledger import Ledger
 from christmas.brokers.gateway.lockstep import Lockstep
 from christmas.brokers.gateway.market import LiveMarket, Market, skipped_until
 from christmas.brokers.gateway.outbox import Outbox
+from christmas.brokers.gateway.plan import market_end
 from christmas.brokers.gateway.quotes import Quotes
 from christmas.brokers.gateway.reconcile import Reconciler
 from christmas.brokers.gateway.risk import AccountBounds
@@ -59,7 +60,10 @@ _SWITCH_INTERVAL_S: Final = 0.0002
 """How long the loop may keep the interpreter from the journal's thread, which needs it for moments only."""
 _SEEDED_S: Final = 900
 _FLUSH_S: Final = 10.0
-_LAST_BARS: Final = 3
+_LAST_BARS_S: Final = 70.0
+"""At the wall's pace: how long the end of the last bars is waited for; longer ones then end at once."""
+_LAST_ANSWERS_S: Final = 0.5
+"""What is decided at the market's end is still written down."""
 _WATCH_EVERY_S: Final = 0.25
 _UNUSABLE: Final = 2
 """The exit code for settings with which no start can succeed."""
@@ -96,7 +100,7 @@ class Gateway:
             raise ValueError(f"Broker {name}: this gateway trades at paper venues, not at {self.broker.spec.type}")
         self._order_latency_us = duration_us(paper.order_latency)
         report_latency_us = duration_us(paper.report_latency)
-        answer_latency_us = self._order_latency_us + report_latency_us
+        answer_latency_us = self._answer_latency_us = self._order_latency_us + report_latency_us
         timing = (
             lockstep_timing(answer_latency_us, report_latency_us)
             if self.is_lockstep
@@ -256,6 +260,7 @@ class Gateway:
                 ledger=self.ledger,
                 budget=self._budget,
                 order_latency_us=self._order_latency_us,
+                answer_latency_us=self._answer_latency_us,
                 expected=frozenset(self._settings.expected_sessions),
                 skip_until_us=skip_until_us,
                 on_waiting=self._on_waiting,
@@ -291,14 +296,19 @@ class Gateway:
         await live.all_matched()
         if not self._until_end:
             return
-        timeframe_us = max((session.timeframe_us for session in self.server.sessions.values()), default=1_000_000)
-        clock_us = self.quotes.clock_us
-        end_us = clock_us - clock_us % timeframe_us + timeframe_us
-        for second in range(_LAST_BARS):
-            await live.clock_to(end_us + second * 1_000_000)
-            await live.all_matched()
-            await asyncio.sleep(0.3)
-            await self.desk.settled()
+        end_us = market_end(
+            max(self.quotes.tick_us.values(), default=0),
+            [session.timeframe_us for session in self.server.sessions.values()],
+            self._answer_latency_us,
+        )
+        for _ in range(int(_LAST_BARS_S / _WATCH_EVERY_S)):
+            if self.quotes.clock_us >= end_us:
+                break
+            await asyncio.sleep(_WATCH_EVERY_S)
+        await live.clock_to(end_us)
+        await live.all_matched()
+        await asyncio.sleep(_LAST_ANSWERS_S)
+        await self.desk.settled()
 
     async def _until_over(self, market_task: asyncio.Task[None], market: Market) -> int:
         stopping = asyncio.create_task(self._context.stopping.wait(), name="stopping")

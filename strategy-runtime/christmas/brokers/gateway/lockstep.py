@@ -22,7 +22,7 @@ from christmas.brokers.gateway.budget import RequestBudget
 from christmas.brokers.gateway.desk import Desk
 from christmas.brokers.gateway.ledger import Ledger
 from christmas.brokers.gateway.market import Market
-from christmas.brokers.gateway.plan import OpenBars, Window, joins_window, next_boundary
+from christmas.brokers.gateway.plan import OpenBars, Window, joins_window, market_end, next_boundary
 from christmas.brokers.gateway.server import Server
 from christmas.brokers.gateway.session import Session
 from christmas.brokers.port import Feed, FeedTick, SimulatedVenue
@@ -32,8 +32,6 @@ from christmas.market.stream import Message, Quarantined
 
 logger = logging.getLogger(__name__)
 
-_LAST_WINDOWS: Final = 100
-"""After the last print: enough for orders and reports that are still on their way."""
 _ROUNDS_MAXIMUM: Final = 100
 """In one window: answers of the gateway that strategies know at once (without latency) make them decide again."""
 
@@ -49,6 +47,7 @@ class Lockstep:
         ledger: Ledger,
         budget: RequestBudget,
         order_latency_us: int,
+        answer_latency_us: int,
         expected: frozenset[str],
         skip_until_us: int,
         on_waiting: Callable[[str | None], None],
@@ -60,6 +59,7 @@ class Lockstep:
         self._desk = desk
         self._budget = budget
         self._order_latency_us = order_latency_us
+        self._answer_latency_us = answer_latency_us
         self._expected = expected
         self._skip_until_us = skip_until_us
         self._on_waiting = on_waiting
@@ -235,13 +235,13 @@ class Lockstep:
 
     async def _finish(self) -> None:
         """Let the last bars end and what is on its way arrive."""
-        for _ in range(_LAST_WINDOWS):
-            clock_us = self._market.quotes.clock_us
-            event_us = self._venue.next_event_us()
-            pending = [*self._bars.ends(clock_us), *self._held, *(() if event_us is None else (event_us,))]
-            if not pending:
-                break
-            await self._pass_boundaries(max(pending) + 1_000_000)
+        end_us = market_end(
+            max(self._market.quotes.tick_us.values(), default=0),
+            [session.timeframe_us for session in self._roster.values()],
+            self._answer_latency_us,
+        )
+        await self._pass_boundaries(end_us)
+        self._show(self._market.sequencer.clock_to(end_us))
         await self._close()
 
 

@@ -36,6 +36,18 @@ def next_boundary(pending_us: Iterable[int], clock_us: int, until_us: int) -> in
     return boundary if boundary <= until_us else None
 
 
+def market_end(last_us: int, timeframes_us: Iterable[int], answer_latency_us: int) -> int:
+    """How far the clock goes on after the last print of a replay, the same at every speed.
+
+    The last bars end, and the answers to what is decided upon them arrive. ``answer_latency_us``: of an order and
+    its report together.
+    """
+    ends = (last_us - last_us % timeframe + timeframe for timeframe in timeframes_us)
+    return max(ends, default=whole_second_from(last_us)) + whole_second_from(
+        answer_latency_us + MICROSECONDS_PER_SECOND
+    )
+
+
 class Window(msgspec.Struct, kw_only=True):
     """The prints shown since strategies last answered."""
 

@@ -1,6 +1,6 @@
 """How long a tick takes to become an order at the venue, with every process on this machine.
 
-    .venv/bin/python -m tests.benchmarks.bench_latency [-o json] [--seconds 90]
+    .venv/bin/python -m tests.benchmarks.bench_latency [-o json] [--seconds 120]
 
 A fleet of its own trades the captured futures stream at 1x: gateway (journal synced to disk before an order is
 sent), recorder, embedded Valkey and PostgreSQL, and five runtimes that order as often as they can: four by rules
@@ -59,17 +59,23 @@ spec:
 ON_BARS: Final = _HEAD + _COMMON + "  rules: {{entry: close > 0, exit: close > 0}}\n"
 ON_TICKS: Final = _HEAD + _COMMON + "  code: {{file: on_ticks.py, class: OnTicks}}\n"
 CODE: Final = '''\
-"""Buys at a tick, and sells at the next one that finds it bought."""
+"""Buys at a tick, and sells at the first one after that is done: one entry in each second."""
 
 from decimal import Decimal
 
 
 class OnTicks(Strategy):
+    def on_start(self):
+        self.bought = False
+
+    def on_fill(self, fill):
+        self.bought = fill.side == "buy"
+
     def on_tick(self, tick):
-        if self.position.is_flat:
-            self.buy(limit=tick.price * Decimal("1.001"), lots=1)
-        else:
+        if self.bought:
             self.close()
+        elif self.position.is_flat:
+            self.buy(limit=tick.price * Decimal("1.001"), lots=1)
 '''
 
 
@@ -171,7 +177,7 @@ def _row(name: str, histogram: Histogram, target_ms: float | None = None) -> Row
 
 def main() -> int:
     parser = arguments_of(__doc__)
-    parser.add_argument("--seconds", type=float, default=90.0, help="of the measurement")
+    parser.add_argument("--seconds", type=float, default=120.0, help="of the measurement")
     arguments = parser.parse_args()
     with ending_cleanly(), Fleet(manifests(capture())) as fleet:
         rows = measure(fleet, arguments.seconds)

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sys
 from collections.abc import Callable, Coroutine, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,6 +26,7 @@ from christmas.ingestion.retention import keep_dropping
 from christmas.ingestion.retry import Attempts, Reason, keep_trying
 from christmas.ingestion.settings import RecorderSettings
 from christmas.ingestion.tick_recorder import TickRecorder
+from christmas.telemetry.priority import yield_to_others
 from christmas.telemetry.process import ProcessContext, run_process
 from christmas.telemetry.settings import load_settings
 
@@ -70,8 +69,7 @@ async def main(settings: RecorderSettings, context: ProcessContext) -> int:
     if settings.database_url is None:
         logger.error("database_url is not set: a recorder has nowhere to write")
         return 2
-    with suppress(OSError):
-        os.nice(settings.niceness)
+    yield_to_others(settings.niceness)
     redis = Redis.from_url(
         settings.redis_url, socket_timeout=_SOCKET_DEADLINE_S, socket_connect_timeout=_SOCKET_DEADLINE_S
     )

@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 QUEUE_MAXIMUM: Final = 10_000
 _BATCH: Final = 200
+_LINGER_S: Final = 0.05
+"""What is published within it is written together: events only watch, and what leads to them is in a hurry."""
 _DEADLINE_S: Final = 5.0
 _PUBLISHED = Counter("christmas_events_published_total", "Events written to the stream.", ["event"])
 _DROPPED = Counter("christmas_events_dropped_total", "Events lost because the queue was full while Redis was away.")
@@ -40,6 +42,7 @@ class EventPublisher:
         self._filled = asyncio.Event()
         self._emptied = asyncio.Event()
         self._emptied.set()
+        self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def publish(self, event: Event) -> None:
@@ -56,6 +59,7 @@ class EventPublisher:
         """Write what waits, for at most ``flush_s`` seconds, then stop."""
         if self._task is None:
             return
+        self._closing.set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(flush_s):
                 await self._emptied.wait()
@@ -67,6 +71,7 @@ class EventPublisher:
         failures = 0
         while True:
             await self._filled.wait()
+            await self._linger()
             batch = [self._queue[i] for i in range(min(_BATCH, len(self._queue)))]
             try:
                 async with asyncio.timeout(_DEADLINE_S):
@@ -87,6 +92,12 @@ class EventPublisher:
             if not self._queue:
                 self._filled.clear()
                 self._emptied.set()
+
+    async def _linger(self) -> None:
+        if len(self._queue) < _BATCH:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LINGER_S):
+                    await self._closing.wait()
 
     async def _write(self, batch: list[Event]) -> None:
         async with self._redis.pipeline(transaction=False) as pipe:

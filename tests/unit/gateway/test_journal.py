@@ -91,3 +91,18 @@ async def test_a_disk_that_takes_nothing_more_fails_the_journal(tmp_path: Path) 
         journal.append([halt(3)])
     assert done == []
     journal.close()
+
+
+async def test_the_last_signal_of_each_strategy_stays_known(tmp_path: Path) -> None:
+    """A runtime that lost its gateway sends its last ones again: by their time they are recognised."""
+    journal = Journal(tmp_path / "j.sqlite")
+    journal.append([signal(10), signal(20)], owner="a")
+    journal.append([signal(15)], owner="b")
+    await journal.flushed()
+    journal.acknowledge(3)
+    await journal.flushed()
+    journal.close()
+    again = Journal(tmp_path / "j.sqlite", synced=False)
+    assert [again.last_signal_us(owner) for owner in ("a", "b", "c")] == [20, 15, -1]
+    assert [sequence for sequence, _ in again.read_after(0)] == [2, 3]
+    again.close()

@@ -5,7 +5,14 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from christmas.brokers.gateway.plan import OpenBars, Window, next_boundary, whole_second_from
+from christmas.brokers.gateway.plan import (
+    OpenBars,
+    Window,
+    joins_window,
+    market_end,
+    next_boundary,
+    whole_second_from,
+)
 
 SECOND = 1_000_000
 
@@ -73,3 +80,16 @@ def test_bars_that_have_a_print_end() -> None:
     assert sorted(bars.ends(10 * SECOND)) == [60 * SECOND]
     bars.add(10 * SECOND, {5 * SECOND})
     assert sorted(bars.ends(10 * SECOND)) == [15 * SECOND, 60 * SECOND]
+
+
+def test_a_bars_end_joins_the_window_of_its_print() -> None:
+    print_us = 60 * SECOND - 1
+    assert joins_window(60 * SECOND, print_us, 50_000)
+    assert not joins_window(60 * SECOND, print_us, 1), "what is decided upon the print is there by then"
+    assert not joins_window(61 * SECOND, print_us, 50_000)
+    assert not joins_window(60 * SECOND, None, 50_000), "nobody is asked, so there is nothing to join"
+
+
+def test_a_market_ends_when_its_last_bars_are_over_and_answered_for() -> None:
+    assert market_end(7 * SECOND + 1, [SECOND, 5 * SECOND], 100_000) == 10 * SECOND + 2 * SECOND
+    assert market_end(7 * SECOND + 1, [], 0) == 8 * SECOND + SECOND

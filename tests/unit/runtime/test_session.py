@@ -12,16 +12,19 @@ import pytest
 
 from christmas.execution.order import CancelIntent, OrderIntent, OrderReport, OrderStatus
 from christmas.execution.protocol import (
+    Advance,
     Cancel,
     Fees,
     GatewayFrame,
     Goodbye,
     Hello,
     KnownOrder,
+    Mode,
     Ping,
     Refused,
     Report,
     RuntimeFrame,
+    SignalNote,
     Submit,
     Welcome,
     decode_runtime_frame,
@@ -55,12 +58,12 @@ def report(sequence: int, name: str, status: OrderStatus = OrderStatus.ACCEPTED)
     )
 
 
-def welcome(*known: str) -> Welcome:
+def welcome(*known: str, mode: Mode = "live") -> Welcome:
     return Welcome(
         strategy="s",
         strategy_uid="u",
         epoch=1,
-        mode="live",
+        mode=mode,
         market="paper",
         clock_us=0,
         instruments={},
@@ -185,6 +188,33 @@ async def test_what_the_welcome_knows_is_not_sent_again(script: Script) -> None:
 
     await play(made, on_welcome=once)
     assert received == [cancel]
+
+
+async def test_signals_of_a_window_that_was_not_seen_to_are_sent_again(script: Script) -> None:
+    """In lock-step the next window says that the ones before are on disk."""
+    received: list[RuntimeFrame | None] = []
+
+    async def first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(encode_frame(welcome(mode="lockstep")))
+        for clock_us in (1, 2):
+            writer.write(encode_frame(Advance(clock_us=clock_us, sequences={})))
+            received.append(await receive(reader))
+
+    async def second(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(encode_frame(welcome(mode="lockstep")))
+        received.append(await receive(reader))
+        writer.write(encode_frame(Goodbye(reason="over")))
+
+    def note(time_us: int) -> SignalNote:
+        return SignalNote(time_us=time_us, symbol="BTC/USDT", signal="entry", taken=False, reason="")
+
+    script.scenes = [first, second]
+    made = session(script)
+    async with asyncio.timeout(20):
+        async for frame in made.frames():
+            if isinstance(frame, Advance):
+                made.note(note(frame.clock_us))
+    assert received == [note(1), note(2), note(2)]
 
 
 async def test_a_session_resumes_after_the_last_report(script: Script) -> None:

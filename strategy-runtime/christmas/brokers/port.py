@@ -47,6 +47,8 @@ class VenueOrder(msgspec.Struct, frozen=True, kw_only=True):
     filled_lots: int
     leaves_lots: int
     reason: str = ""
+    effective_us: int = 0
+    """Of its last change, as in `VenueReport`; 0: the venue does not tell, or there was none."""
 
 
 class VenueReport(msgspec.Struct, frozen=True, kw_only=True):

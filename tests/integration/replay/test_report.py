@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.support.data import FUTURES_BTC, MINUTE_BARS, SPOT_BTC
 
 pytestmark = pytest.mark.timeout(420)
 SPOT_PRINTS = 9_757
+DOCUMENT = Path(__file__).parents[3] / "docs" / "replay.md"
 Stores = tuple[str, str]
 
 
@@ -58,6 +60,21 @@ async def test_another_computation_from_the_tables_says_the_same(
     spot: tuple[FleetRun, bytes], store_urls: Stores
 ) -> None:
     await _confirm(spot[1], store_urls[0])
+
+
+async def test_the_queries_of_the_documentation_say_the_same(spot: tuple[FleetRun, bytes], store_urls: Stores) -> None:
+    position_query, ticks_query = re.findall(r"```sql\n(.*?)```", DOCUMENT.read_text(), flags=re.DOTALL)
+    report = parsed(spot[1])
+    market = f"paper.{report['replay_id']}"
+    connection = await asyncpg.connect(store_urls[0], timeout=10)
+    try:
+        assert tuple(await connection.fetchrow(ticks_query, market)) == (SPOT_PRINTS, SPOT_PRINTS)
+        for entry in report["strategies"]:
+            row = dict(await connection.fetchrow(position_query, report["session_id"], market, entry["name"]))
+            assert row == {key: value for key, value in as_reported(entry).items() if key in row}
+            assert len(row) == 9
+    finally:
+        await connection.close()
 
 
 async def test_the_same_replay_again_is_the_same_report(

@@ -187,7 +187,9 @@ class Book:
             case OrderChanged():
                 self._changed(entry)
             case CancelWritten():
-                self._replace(entry.intent.client_order_id, cancel_requested=True)
+                self._replace(
+                    entry.intent.client_order_id, cancel_requested=True, cancel_decided_us=entry.intent.decided_us
+                )
             case SessionChanged():
                 self._session(entry)
             case TradingChanged():

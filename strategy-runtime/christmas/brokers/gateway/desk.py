@@ -200,7 +200,7 @@ class Desk:
     def resume(self, order: Order) -> None:
         """After a restart: see to an open order that was to be withdrawn or lacks fills."""
         if order.cancel_requested and not order.status.is_final:
-            self._spawn(self._withdraw(order.id, 0, None))
+            self._spawn(self._withdraw(order.id, order.cancel_decided_us, None))
         self._after(order)
 
     async def settled(self) -> None:

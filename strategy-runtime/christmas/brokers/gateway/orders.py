@@ -29,6 +29,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     fills: tuple[Fill, ...] = ()
     venue_order_id: str = ""
     cancel_requested: bool = False
+    cancel_decided_us: int = 0
     claimed_lots: int = 0
     """The most lots that the venue has said are filled; more than ``filled_lots`` while fills are missing."""
     claimed_end: OrderStatus | None = None

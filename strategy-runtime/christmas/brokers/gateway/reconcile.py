@@ -17,9 +17,10 @@ import msgspec
 from christmas.brokers.gateway import metrics
 from christmas.brokers.gateway.desk import Desk, as_seen
 from christmas.brokers.gateway.ledger import Ledger
+from christmas.brokers.gateway.orders import Order
 from christmas.brokers.gateway.rate import Priority
 from christmas.brokers.gateway.timing import Timing
-from christmas.brokers.port import Venue, VenueError, VenueRejected
+from christmas.brokers.port import Venue, VenueError, VenueOrder, VenueRejected
 from christmas.execution.order import OrderStatus
 
 logger = logging.getLogger(__name__)
@@ -123,7 +124,7 @@ class Reconciler:
             if order is None:
                 self._desk.foreign("order", seen.client_order_id)
             else:
-                self._ledger.observe(seen, effective_us=self._desk.known_from(order.intent.decided_us))
+                self._ledger.observe(seen, effective_us=self._known_from(seen, order))
         for order in book.open_orders():
             if not self._desk.is_placing(order.id):
                 await self._settle(order.id)
@@ -140,7 +141,7 @@ class Reconciler:
             except VenueRejected as error:
                 raise VenueError(f"the venue would not tell of {key}: {error}") from error
             if seen is not None:
-                self._ledger.observe(seen, effective_us=self._desk.known_from(order.intent.decided_us))
+                self._ledger.observe(seen, effective_us=self._known_from(seen, order))
                 order = book.orders.get(key, order)
                 self._desk.resume(order)
                 return
@@ -150,6 +151,10 @@ class Reconciler:
             return
         ended = OrderStatus.CANCELLED if order.cancel_requested else OrderStatus.REJECTED
         self._ledger.end(key, ended, "it never reached the venue")
+
+    def _known_from(self, seen: VenueOrder, order: Order) -> int:
+        """When a strategy may know what the venue has just told of its order."""
+        return seen.effective_us or self._desk.known_from(order.intent.decided_us)
 
     def _judge(self, found: Findings) -> None:
         if found.missing:

@@ -38,6 +38,8 @@ class PaperOrder(msgspec.Struct, kw_only=True, omit_defaults=True):
     cancel_us: int | None = None
     """Market time at which a cancel reaches the venue."""
     reason: str = ""
+    told_us: int = 0
+    """Market time from which the account holder knows of its last change."""
 
     @property
     def leaves_lots(self) -> int:

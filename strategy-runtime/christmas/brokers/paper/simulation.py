@@ -234,6 +234,7 @@ class Simulation:
         return order
 
     def _tell(self, order: PaperOrder, fill: Fill | None, time_us: int, seen_us: int) -> None:
+        order.told_us = seen_us + self._terms.report_latency_us
         self.touched[order.intent.client_order_id] = order
         self.changes.append(
             Change(
@@ -244,7 +245,7 @@ class Simulation:
                 reason=order.reason,
                 fill=fill,
                 time_us=time_us,
-                effective_us=seen_us + self._terms.report_latency_us,
+                effective_us=order.told_us,
             )
         )
 

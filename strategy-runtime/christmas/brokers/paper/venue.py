@@ -248,4 +248,5 @@ def _as_venue_order(order: PaperOrder) -> VenueOrder:
         filled_lots=order.filled_lots,
         leaves_lots=order.leaves_lots,
         reason=order.reason,
+        effective_us=order.told_us,
     )

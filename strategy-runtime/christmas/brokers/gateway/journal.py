@@ -50,7 +50,9 @@ CREATE INDEX IF NOT EXISTS entries_changed ON entries (owner, sequence) WHERE ki
 CREATE INDEX IF NOT EXISTS entries_noted ON entries (owner, sequence) WHERE kind = 'signal_noted';
 CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
-_INSERT: Final = "INSERT INTO entries (sequence, kind, owner, client_order_id, body) VALUES (?, ?, ?, ?, ?)"
+_INSERT: Final = "INSERT INTO entries (sequence, kind, owner, client_order_id, body) VALUES "
+_ROWS_A_STATEMENT: Final = 32
+"""Each statement costs the thread a turn at the interpreter, which the event loop is slow to give up."""
 _Row = tuple[int, str, str, str, bytes]
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[JournalEntry] = msgspec.json.Decoder(JournalEntry)
@@ -320,8 +322,10 @@ def _commit(connection: sqlite3.Connection, groups: Sequence[_Group]) -> int:
     acked = max(group.acked for group in groups)
     started = time.perf_counter()
     connection.execute("BEGIN IMMEDIATE")
-    if rows:
-        connection.executemany(_INSERT, rows)
+    for start in range(0, len(rows), _ROWS_A_STATEMENT):
+        part = rows[start : start + _ROWS_A_STATEMENT]
+        values = ", ".join(["(?, ?, ?, ?, ?)"] * len(part))
+        connection.execute(_INSERT + values, [value for row in part for value in row])
     if acked:
         connection.execute("INSERT OR REPLACE INTO marks VALUES ('acked', ?)", (acked,))
         # The last one of each strategy stays: what is sent again is known by its time.

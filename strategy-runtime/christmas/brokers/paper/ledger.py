@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS traded (
 """
 _PUT_ORDER: Final = """
 INSERT INTO orders (client_order_id, sequence, status, open, body)
-VALUES (?, (SELECT COALESCE(MAX(sequence), 0) + 1 FROM orders), ?, ?, ?)
+VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (client_order_id) DO UPDATE SET status = excluded.status, open = excluded.open, body = excluded.body
 """
 
@@ -97,6 +97,7 @@ class Ledger:
                 raise LedgerUnusable(f"{path}: version {version}, this program knows {SCHEMA_VERSION}")
             self._db.executescript(_SCHEMA)
             self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            self._sequence: int = self._db.execute("SELECT COALESCE(MAX(sequence), 0) FROM orders").fetchone()[0]
         except sqlite3.DatabaseError as error:
             raise LedgerUnusable(f"{path}: {error}") from error
 
@@ -109,14 +110,19 @@ class Ledger:
         self, state: LedgerState, orders: Iterable[PaperOrder], fills: Iterable[Fill], tapes: dict[str, Tape]
     ) -> None:
         """One transaction: the state, the orders given (new or changed), new fills, and moved tapes."""
-        db = self._db
+        db, written = self._db, tuple(orders)
         db.execute("BEGIN IMMEDIATE")
         try:
             db.execute("INSERT OR REPLACE INTO state VALUES (1, ?)", (_encode(state),))
             db.executemany(
                 _PUT_ORDER,
-                [(o.intent.client_order_id, o.status.value, not o.status.is_final, _encode(o)) for o in orders],
+                [
+                    # A known order keeps its own number.
+                    (o.intent.client_order_id, number, o.status.value, not o.status.is_final, _encode(o))
+                    for number, o in enumerate(written, start=self._sequence + 1)
+                ],
             )
+            self._sequence += len(written)
             db.executemany(
                 "INSERT INTO fills (fill_id, time_us, body) VALUES (?, ?, ?)",
                 [(fill.fill_id, fill.time_us, _encode(fill)) for fill in fills],

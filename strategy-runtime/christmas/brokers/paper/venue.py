@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,6 +67,7 @@ class PaperVenue:
         self._simulation = Simulation(self._terms, account, tapes)
         self._simulation.restore(self._ledger.open_orders(), state.clock_us)
         self._written_at = 0.0
+        self._publishing: asyncio.Future[None] | None = None
 
     # --- the port ------------------------------------------------------------------------------
 
@@ -94,7 +96,7 @@ class PaperVenue:
                 known = self._simulation.submit(intent)
             if known.status is OrderStatus.REJECTED:
                 self._simulation.forget_changes(intent.client_order_id)
-            self._publish()
+            await self._published()
         if self._faults.strikes("timeout_after_accepting", number):
             raise VenueAmbiguous("no answer in time (fault)")
         if known.status is OrderStatus.REJECTED:
@@ -198,6 +200,24 @@ class PaperVenue:
         self._delivery.release(self._simulation.clock_us)
         if self._simulation.touched or time.monotonic() - self._written_at >= POSITION_WRITE_S:
             self._publish()
+
+    def _published(self) -> asyncio.Future[None]:
+        """Done when everything up to now is written and told: once for all requests that come in together."""
+        if self._publishing is None:
+            loop = asyncio.get_running_loop()
+            self._publishing = loop.create_future()
+            loop.call_soon(self._publish_together, self._publishing)
+        # One that gives up waiting must not take the others with it.
+        return asyncio.shield(self._publishing)
+
+    def _publish_together(self, done: asyncio.Future[None]) -> None:
+        self._publishing = None
+        try:
+            self._publish()
+        except Exception as error:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
 
     def _publish(self) -> None:
         """Write, then tell."""

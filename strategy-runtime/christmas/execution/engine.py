@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 from christmas.execution.config import CapitalConfig, EngineConfig, ExitConfig
 from christmas.execution.entries import (
@@ -32,6 +32,7 @@ from christmas.execution.exits import (
     retry_us,
 )
 from christmas.execution.explanation import Progress, explain, position_status
+from christmas.execution.highs import Highs
 from christmas.execution.order import CancelIntent, OrderIntent, OrderReport
 from christmas.execution.order_ids import OrderIds
 from christmas.execution.positions import PositionBook, TrackedOrder, TrackedPosition
@@ -53,6 +54,14 @@ CANCEL_RETRY_US: Final = 30_000_000
 _CLOSED_MARKET_RETRY_US: Final = 60_000_000
 
 
+class Trail(NamedTuple):
+    """An open position, and since when (market time, µs) its prices count."""
+
+    position_id: str
+    symbol: str
+    opened_us: int
+
+
 class _Symbol:
     """One symbol's stream: its bars, its strategy, its last print."""
 
@@ -60,6 +69,7 @@ class _Symbol:
         "absorbed",
         "bars",
         "entered_bar_us",
+        "highs",
         "instrument",
         "last_bar_us",
         "last_tick",
@@ -72,6 +82,7 @@ class _Symbol:
         self.bars = BarBuilder(symbol, config.timeframe_us)
         self.instrument = config.instruments[symbol]
         self.strategy = strategy
+        self.highs = Highs()
         self.last_tick: Tick | None = None
         self.price: Decimal | None = None
         self.absorbed = 0
@@ -155,7 +166,24 @@ class Engine:
             if self._config.exit.policy == "NoLoss" and self._strategy_of(position).has_exit and reasons:
                 position.rule_reason = reasons[-1].removeprefix("NoLoss: ")
             self._set_timers(position)
+            for known in orders:
+                if known.intent.position_id == position.trip.position_id and known.intent.side == "buy":
+                    for fill in known.fills:
+                        self.recall_best_price(position.trip.position_id, fill.price)
             self._review(position)
+
+    def trails(self) -> list[Trail]:
+        """The open positions whose exit depends on the best price since they were opened."""
+        if self._config.exit.policy != "Trailing":
+            return []
+        trips = (position.trip for position in self._book.open.values())
+        return [Trail(trip.position_id, trip.symbol, trip.opened_us) for trip in trips if trip.entry_lots]
+
+    def recall_best_price(self, position_id: str, price: Decimal) -> None:
+        """A position has seen this price since it was opened."""
+        position = self._book.open.get(position_id)
+        if position is not None:
+            position.best_price = max(position.best_price or price, price)
 
     def warm_up(self, bars: Sequence[Bar]) -> None:
         """Show history to the strategies, oldest bar first; no signal comes of it."""
@@ -331,9 +359,11 @@ class Engine:
             if fill is not None:
                 if position.trip.entry_lots == fill.lots and fill.side == "buy":
                     self._set_timers(position)
-                if fill.side == "buy":
-                    position.best_price = max(position.best_price or fill.price, fill.price)
                 stream = self._symbols[position.trip.symbol]
+                if fill.side == "buy":
+                    # Prints between the fill and its report count too: the best price is a function of the market.
+                    seen = stream.highs.since(position.trip.opened_us)
+                    self.recall_best_price(position.trip.position_id, max(fill.price, seen or fill.price))
                 self._on_signals(stream, stream.strategy.handle_fill(fill))
             self._review(position)
 
@@ -448,6 +478,7 @@ class Engine:
     def _raise_best_prices(self, tick: Tick) -> None:
         """After the policy was asked: nobody knows whether a bar's high came before its low."""
         high = tick.price if tick.high is None else tick.high
+        self._symbols[tick.symbol].highs.add(tick.time_us, high)
         for position in self._book.of_symbol(tick.symbol):
             if position.trip.entry_lots and tick.time_us >= position.trip.opened_us:
                 position.best_price = max(position.best_price or high, high)

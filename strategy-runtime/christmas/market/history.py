@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -45,6 +46,31 @@ async def recent_bars(
             bars.extendleft(bar for bar in reversed(window) if bar.start_us >= complete_from_us)
             end_us = start_us
     return list(bars)[-count:] if count else []
+
+
+async def highest_price(redis: Redis, market: str, symbol: str, from_us: int, to_us: int) -> Decimal | None:
+    """Of the prints from ``from_us`` to ``to_us``, both included, that Redis still holds; None without one.
+
+    Late ones do not count. Raises RedisError, or TimeoutError after 30 s.
+    """
+    highest: Decimal | None = None
+    offset_us, skip = from_us, 0
+    async with asyncio.timeout(_DEADLINE_S):
+        while True:
+            members = await redis.zrange(
+                ticks_key(market, symbol), offset_us, to_us, byscore=True, offset=skip, num=_PAGE
+            )
+            ticks = [_decode_tick(member) for member in members]
+            for tick in ticks:
+                if not tick.late:
+                    high = tick.price if tick.high is None else tick.high
+                    highest = high if highest is None else max(highest, high)
+            if len(ticks) < _PAGE:
+                return highest
+            # Ticks of one time may go on behind the page.
+            same = sum(tick.time_us == ticks[-1].time_us for tick in ticks)
+            skip = skip + same if ticks[-1].time_us == offset_us else same
+            offset_us = ticks[-1].time_us
 
 
 async def _newest_before(redis: Redis, key: str, time_us: int) -> int | None:

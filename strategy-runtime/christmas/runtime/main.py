@@ -36,7 +36,7 @@ from christmas.runtime.driver import Driver
 from christmas.runtime.session import GatewaySession, SessionRefused
 from christmas.runtime.settings import EXIT_REFUSED, RuntimeSettings
 from christmas.runtime.status import StatusWriter
-from christmas.runtime.warm_up import load_history
+from christmas.runtime.warm_up import load_history, recall_best_prices
 from christmas.telemetry.events import AlertEvent, SignalEvent, StateEvent
 from christmas.telemetry.memory import release_unused
 from christmas.telemetry.process import ProcessContext
@@ -167,6 +167,7 @@ class Runtime:
             until_us=bar_us,
         )
         engine.warm_up(history)
+        await recall_best_prices(engine, redis=self._redis, market=welcome.market, until_us=welcome.clock_us)
         # The bar that had begun is read again from its start, so that it is whole.
         reader = TickReader(self._settings.redis_url, welcome.market, self._spec.symbols, start=bar_us)
         await reader.start()

@@ -11,9 +11,10 @@ from typing import Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from christmas.execution.engine import Engine
 from christmas.execution.strategies.base import Strategy
 from christmas.market.bar import Bar
-from christmas.market.history import recent_bars
+from christmas.market.history import highest_price, recent_bars
 from christmas.runtime import metrics
 
 logger = logging.getLogger(__name__)
@@ -54,6 +55,18 @@ async def load_history(
         metrics.WARM_UP_BARS.labels(symbol).set(len(recent))
         bars += recent
     return in_order(bars)
+
+
+async def recall_best_prices(engine: Engine, *, redis: Redis, market: str, until_us: int) -> None:
+    """Of positions that trail the market: what they have seen since they were opened, as far as Redis has it."""
+    for position_id, symbol, opened_us in engine.trails():
+        try:
+            price = await highest_price(redis, market, symbol, opened_us, until_us)
+        except (RedisError, OSError, TimeoutError) as error:
+            logger.warning("Redis gave no best price", extra={"symbol": symbol, "error": str(error)})
+            continue
+        if price is not None:
+            engine.recall_best_price(position_id, price)
 
 
 def in_order(bars: Iterable[Bar]) -> list[Bar]:

@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from christmas.market.bars import bars_from_ticks
-from christmas.market.history import recent_bars
+from christmas.market.history import highest_price, recent_bars
 from christmas.market.sequencer import Sequencer
 from christmas.market.writer import TickWriter
 from tests.integration.market.support import MARKET, ticks_of
@@ -44,3 +44,18 @@ async def test_gaps_are_jumped_and_late_ticks_left_out(redis_client: Redis) -> N
     assert [bar.close for bar in bars] == [Decimal("60001.0"), Decimal("60002.0"), Decimal("60003.0")]
     assert await recent_bars(redis_client, MARKET, SYMBOL, SECOND_US, count=0, until_us=until_us) == []
     assert await recent_bars(redis_client, MARKET, "NONE/USDT", SECOND_US, count=3, until_us=until_us) == []
+
+
+async def test_the_highest_price_of_real_trades(redis_client: Redis, shared_data: Path) -> None:
+    """Many prints share a millisecond, and pages end amid them."""
+    raws = [msgspec.structs.replace(raw, symbol=SYMBOL) for raw in read_trades(shared_data / FUTURES_BTC)]
+    messages = Sequencer({SYMBOL: BTC}).accept(raws).messages
+    writer = TickWriter(redis_client, MARKET)
+    await writer.write(messages)
+    await writer.close()
+    ticks = ticks_of(messages)
+    for start, end in [(0, -1), (3_000, 9_999), (20_000, 20_000), (100, 1_100)]:
+        from_us, to_us = ticks[start].time_us, ticks[end].time_us
+        expected = max(tick.price for tick in ticks if from_us <= tick.time_us <= to_us and not tick.late)
+        assert await highest_price(redis_client, MARKET, SYMBOL, from_us, to_us) == expected
+    assert await highest_price(redis_client, MARKET, SYMBOL, 0, 1) is None

@@ -47,7 +47,7 @@ def undisturbed(replayed: Callable[[Path], FleetRun], tmp_path_factory: pytest.T
     [
         (RUNTIME, "runtime-aging", (50, 200)),
         (RUNTIME, "runtime-stopping", (100,)),
-        (RUNTIME, "runtime-ticker", (120,)),
+        (RUNTIME, "runtime-patient", (120,)),
         (GATEWAY, "", (60, 200)),
         (RECORDER, "", (100,)),
     ],

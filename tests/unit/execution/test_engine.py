@@ -409,6 +409,26 @@ def test_trailing_sells_below_the_best_price_seen() -> None:
     assert only_order(desk.tick("2079")).type == "market"
 
 
+def test_trailing_counts_what_happened_before_the_fill_was_known() -> None:
+    desk = Desk(exit=ExitConfig(policy="Trailing", stop_loss=Decimal("0.05"), trailing_distance=Decimal("0.01")))
+    entry = desk.buy("2000")
+    filled = desk.report(entry, OrderStatus.FILLED, lots=entry.lots, effective_us=desk.now + 500_000)
+    assert desk.tick("2100", after_us=100_000) == []
+    assert desk.tell(filled) == []
+    assert only_order(desk.tick("2050", after_us=600_000)).type == "market"
+
+
+def test_trailing_goes_on_after_a_restart_from_the_best_price_that_is_recalled() -> None:
+    desk = Desk(exit=ExitConfig(policy="Trailing", stop_loss=Decimal("0.05"), trailing_distance=Decimal("0.01")))
+    held(desk)
+    (trail,) = desk.engine.trails()
+    desk.engine.recall_best_price(trail.position_id, Decimal(2100))
+    desk.engine.recall_best_price("another", Decimal(9999))
+    assert desk.tick("2079.01") == []
+    assert only_order(desk.tick("2079")).type == "market"
+    assert Desk(exit=ExitConfig()).engine.trails() == []
+
+
 def test_a_drawdown_closes_every_position_and_says_what_it_breaks() -> None:
     desk = Desk(ScriptedExit, exit=ExitConfig(maximum_drawdown=Decimal("0.02")))
     held(desk)

@@ -67,6 +67,9 @@ class Submit(_Frame, frozen=True, kw_only=True, tag="submit"):
     """`TickBatch.sequence` of the symbol's ticks that led to it; 0 when a clock or a report did."""
     cause_clock_us: int = 0
     """`ClockAdvance.time_us` that led to it, or 0: with it the gateway finds when the cause reached it."""
+    decided_s: float = 0.0
+    """The machine's monotonic clock when the runtime had what made it decide; 0: not told. Only for a gateway
+    on the same machine it means anything."""
 
 
 class Cancel(_Frame, frozen=True, kw_only=True, tag="cancel"):

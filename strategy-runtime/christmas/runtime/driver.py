@@ -90,7 +90,12 @@ class Driver:
                 if len(self._decided_at) < _WAITING_MAXIMUM:
                     self._decided_at[decision.client_order_id] = decided_at
                 self._outgoing.submit(
-                    Submit(intent=decision, cause_sequence=cause_sequence, cause_clock_us=cause_clock_us)
+                    Submit(
+                        intent=decision,
+                        cause_sequence=cause_sequence,
+                        cause_clock_us=cause_clock_us,
+                        decided_s=decided_at,
+                    )
                 )
             elif isinstance(decision, CancelIntent):
                 metrics.INTENTS.labels("cancel").inc()

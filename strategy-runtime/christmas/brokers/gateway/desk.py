@@ -19,6 +19,7 @@ from typing import Any, Final
 from christmas.brokers.gateway import metrics
 from christmas.brokers.gateway.budget import RequestBudget
 from christmas.brokers.gateway.ledger import Ledger, Owner
+from christmas.brokers.gateway.moments import UNKNOWN, Moments
 from christmas.brokers.gateway.orders import Order
 from christmas.brokers.gateway.quotes import Quotes
 from christmas.brokers.gateway.rate import Priority
@@ -96,13 +97,9 @@ class Desk:
         owner: Owner,
         limits: Limits,
         *,
-        received_s: float | None = None,
-        cause_s: float | None = None,
+        moments: Moments = UNKNOWN,
     ) -> None:
-        """Judge an intent, write it down, and see to it. The same one again changes nothing.
-
-        ``received_s``: when the intent came in, ``cause_s``: when what led to it did (perf_counter).
-        """
+        """Judge an intent, write it down, and see to it. The same one again changes nothing."""
         metrics.INTENTS.labels("submit").inc()
         if self._is_repeated(intent, owner):
             return
@@ -125,7 +122,7 @@ class Desk:
                 effective_us=self.known_from(time_us),
             )
             return
-        self.place(intent, owner, lot_size=lot_size, time_us=time_us, received_s=received_s, cause_s=cause_s)
+        self.place(intent, owner, lot_size=lot_size, time_us=time_us, moments=moments)
 
     def place(
         self,
@@ -134,15 +131,14 @@ class Desk:
         *,
         lot_size: Decimal,
         time_us: int,
-        received_s: float | None = None,
-        cause_s: float | None = None,
+        moments: Moments = UNKNOWN,
     ) -> None:
         """Write an order down that has been judged, and send it when it is on disk."""
         key = intent.client_order_id
         self._placing.add(key)
         written = asyncio.get_running_loop().create_future()
         self._ledger.new_order(intent, owner, lot_size=lot_size, time_us=time_us, then=lambda: _resolve(written))
-        self._spawn(self._place(key, written, received_s=received_s, cause_s=cause_s))
+        self._spawn(self._place(key, written, moments))
 
     def cancel(self, intent: CancelIntent, owner: Owner) -> None:
         """Withdraw an order of this owner; one that is over, or being withdrawn already, stays as it is."""
@@ -296,14 +292,12 @@ class Desk:
             ),
         )
 
-    async def _place(
-        self, key: str, written: asyncio.Future[None] | None, *, received_s: float | None, cause_s: float | None
-    ) -> None:
+    async def _place(self, key: str, written: asyncio.Future[None] | None, moments: Moments) -> None:
         try:
             if written is not None:
                 await written
             for attempt in range(self._timing.placings):
-                certain = await self._send(key, is_first=attempt == 0, received_s=received_s, cause_s=cause_s)
+                certain = await self._send(key, moments, is_first=attempt == 0)
                 if certain or await self._clear_up(key):
                     break
             else:
@@ -320,7 +314,7 @@ class Desk:
         if order is not None and order.cancel_requested and not order.status.is_final:
             await self._withdraw(key, cancel_decided_us, None)
 
-    async def _send(self, key: str, *, is_first: bool, received_s: float | None, cause_s: float | None) -> bool:
+    async def _send(self, key: str, moments: Moments, *, is_first: bool) -> bool:
         """Send an order once; whether its fate is certain now."""
         order = self._book.orders[key]
         intent = order.intent
@@ -331,12 +325,8 @@ class Desk:
                     key, OrderStatus.CANCELLED, reason, effective_us=self.known_from(self._quotes.clock_us)
                 )
                 return None
-            now_s = time.perf_counter()
             metrics.ORDERS_SENT.inc()
-            if received_s is not None:
-                metrics.INTENT_TO_ORDER.observe(now_s - received_s)
-            if cause_s is not None:
-                metrics.TICK_TO_ORDER.observe(now_s - cause_s)
+            moments.sent()
             return await self._venue.submit(intent)
 
         priority = Priority.ENTRY if intent.purpose == "entry" else Priority.REDUCES_RISK
@@ -476,7 +466,7 @@ class Desk:
     def send_again(self, order: Order) -> None:
         """After a restart: an order that was written down and that the venue never had."""
         self._placing.add(order.id)
-        self._spawn(self._place(order.id, None, received_s=None, cause_s=None))
+        self._spawn(self._place(order.id, None, UNKNOWN))
 
     def _no_answer(self, kind: str) -> None:
         metrics.VENUE_ERRORS.labels(kind).inc()

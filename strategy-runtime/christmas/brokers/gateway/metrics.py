@@ -44,6 +44,12 @@ TICK_TO_ORDER = Histogram(
     "From the receipt of the ticks that led to an order to its sending, the journal synced before.",
     buckets=_MILLISECONDS,
 )
+SIGNAL_TO_ORDER = Histogram(
+    "christmas_gateway_signal_to_order_seconds",
+    "From when a strategy on this machine was shown what made it decide to the sending of its order, the journal "
+    "synced before.",
+    buckets=_MILLISECONDS,
+)
 INTENT_TO_ORDER = Histogram(
     "christmas_gateway_intent_to_order_seconds",
     "From the receipt of an intent to its sending, the journal synced before.",

@@ -19,6 +19,7 @@ from christmas.brokers.gateway.desk import Desk
 from christmas.brokers.gateway.fence import Fence, admit
 from christmas.brokers.gateway.hindsight import book_as_known
 from christmas.brokers.gateway.ledger import Ledger
+from christmas.brokers.gateway.moments import Moments
 from christmas.brokers.gateway.quotes import Quotes
 from christmas.brokers.gateway.session import Connection, Decision, Session, count_buffers
 from christmas.brokers.permit import Permit, PermitError, PermitExpired, PermitForeign, verify
@@ -99,13 +100,15 @@ class Server:
         self._noted: set[tuple[str, str]] = set()
         self._joined = asyncio.Event()
         self._server: asyncio.Server | None = None
+        self._is_local = False
         self._beats: asyncio.Task[None] | None = None
         self._handlers: set[asyncio.Task[None]] = set()
         ledger.on_report = self._on_report
 
     async def start(self, address: str) -> None:
         """Listen on ``unix:/path`` or ``tcp://host:port``."""
-        if address.startswith("unix:"):
+        self._is_local = address.startswith("unix:")
+        if self._is_local:
             self._server = await asyncio.start_unix_server(self._accept, sock=_unix_socket(address))
         else:
             host, _, port = address.removeprefix("tcp://").rpartition(":")
@@ -383,13 +386,18 @@ class Server:
                         intent,
                         session.owner,
                         session.permit.limits,
-                        received_s=time.perf_counter(),
-                        cause_s=self._quotes.cause_s(intent.symbol, decision.cause_sequence, decision.cause_clock_us),
+                        moments=self._moments(decision),
                     )
             case Cancel():
                 self._desk.cancel(decision.intent, session.owner)
             case SignalNote():
                 self._note_signals(session, [decision])
+
+    def _moments(self, submit: Submit) -> Moments:
+        cause_s = self._quotes.cause_s(submit.intent.symbol, submit.cause_sequence, submit.cause_clock_us)
+        # In lock-step a decision waits for those of the others.
+        told = self._is_local and not self._is_lockstep and submit.decided_s > 0
+        return Moments(cause_s, submit.decided_s if told else None, time.perf_counter())
 
     def _note_signals(self, session: Session, notes: Sequence[SignalNote]) -> None:
         """All of them become durable together, or none."""

@@ -27,6 +27,9 @@ from christmas.telemetry.settings import ProcessSettings
 _PERMIT_LASTS_US: Final = 365 * 24 * 3600 * 1_000_000
 _GATEWAY_MODULE: Final = "christmas.brokers.gateway"
 _RECORDER_MODULE: Final = "christmas.ingestion.recorder"
+_RECORD_EVERY_MS: Final = 1_000
+"""The database's commits and the gateway's journal share a disk: each of them makes an order wait."""
+_RECORD_REPLAY_EVERY_MS: Final = 200
 _RUNTIME_MODULE: Final = "christmas.runtime"
 
 
@@ -64,7 +67,12 @@ class Launcher:
             )
             for broker in brokers
         }
-        settings = RecorderSettings(**self._common("recorder", "recorder"), markets=markets)
+        settings = RecorderSettings(
+            **self._common("recorder", "recorder"),
+            markets=markets,
+            # Somebody waits for the end of a replay, nobody for a row of the live market.
+            interval_ms=_RECORD_EVERY_MS if self._replay is None else _RECORD_REPLAY_EVERY_MS,
+        )
         return self._launched("recorder", "recorder", _RECORDER_MODULE, settings)
 
     def gateway(self, broker: Broker, strategies: Sequence[Strategy]) -> Launched:

@@ -144,6 +144,8 @@ def _parts(settings: RecorderSettings, market: str, shared: _Shared) -> dict[str
         owner=owner,
         stopping=shared.stopping,
         reason=shared.reasons.of(f"journal of {market}"),
+        # People look for their orders sooner than for ticks.
+        interval_s=settings.interval_ms / 2000,
     )
     quarantine = QuarantineFollower(
         redis=shared.redis,

@@ -29,7 +29,7 @@ class RecorderSettings(ProcessSettings, frozen=True, kw_only=True):
     batch_ticks: int = 20_000
     """At most so many ticks are written in one transaction."""
     interval_ms: int = 200
-    """How long ticks may wait in Redis for others to be written with."""
+    """How long ticks may wait in Redis for others to be written with; entries of the journal half as long."""
     retention_days: int = 0
     """Ticks are dropped so many days after they were recorded; 0: never."""
     niceness: int = 10

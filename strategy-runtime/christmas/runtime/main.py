@@ -39,12 +39,15 @@ from christmas.runtime.status import StatusWriter
 from christmas.runtime.warm_up import load_history, recall_best_prices
 from christmas.telemetry.events import AlertEvent, SignalEvent, StateEvent
 from christmas.telemetry.memory import release_unused
+from christmas.telemetry.priority import yield_to_others
 from christmas.telemetry.process import ProcessContext
 from christmas.telemetry.publisher import EventPublisher
 
 logger = logging.getLogger(__name__)
 
 _REDIS_DEADLINE_S: Final = 5.0
+_NICENESS: Final = 5
+"""Every tick wakes all runtimes: the gateway, through which the orders of all go, and Redis run before them."""
 
 
 class Runtime:
@@ -245,6 +248,7 @@ class Runtime:
 
 async def main(settings: RuntimeSettings, context: ProcessContext) -> int:
     """Run one Strategy; the exit code is 0 at an ordered end and EXIT_REFUSED when the gateway refused for good."""
+    yield_to_others(_NICENESS)
     redis = Redis.from_url(
         settings.redis_url, socket_timeout=_REDIS_DEADLINE_S, socket_connect_timeout=_REDIS_DEADLINE_S
     )

@@ -57,7 +57,8 @@ class Slot:
     @property
     def message(self) -> str:
         if self.state == "Running":
-            return self.not_ready
+            # One that tries again has not said anything yet: why it failed is what there is to know.
+            return f"tries again after {self.reason}" if self.failures and not self.was_ready else self.not_ready
         if self.state == "Stopping":
             return f"stopping: {self.stop_why}"
         return self.reason

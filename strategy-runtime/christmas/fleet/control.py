@@ -11,10 +11,10 @@ from typing import Final, Literal
 
 import msgspec
 
+from christmas.brokers.admin import CommandName
 from christmas.execution.order import Fill
 from christmas.execution.protocol import KnownOrder
 from christmas.fleet.errors import FleetError, NotRunningError
-from christmas.fleet.gateway_client import CommandName
 from christmas.fleet.view import FleetView
 from christmas.resources.broker import Broker
 from christmas.resources.strategy import Strategy

@@ -15,6 +15,7 @@ from typing import Final, Literal
 import msgspec
 import redis.asyncio as redis
 
+from christmas.brokers.admin import CommandName
 from christmas.brokers.gateway.settings import ReplayOverride
 from christmas.fleet import metrics
 from christmas.fleet.catalogue import Catalogue
@@ -32,7 +33,7 @@ from christmas.fleet.control import (
 from christmas.fleet.database import bring_schema_up
 from christmas.fleet.decide import Action, Forget, Key, Start, Stop, Want, WindDown, decide
 from christmas.fleet.errors import FleetError
-from christmas.fleet.gateway_client import CommandName, command
+from christmas.fleet.gateway_client import command
 from christmas.fleet.launch import Launched, Launcher
 from christmas.fleet.limits import CpuLimits, find_cpu_controller
 from christmas.fleet.processes import Listener, Processes

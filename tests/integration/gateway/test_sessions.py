@@ -8,12 +8,13 @@ from decimal import Decimal
 
 import msgspec
 
+from christmas.brokers.admin import Exposed, exposure
 from christmas.brokers.permit import issue
 from christmas.execution.order import CancelIntent, OrderStatus
 from christmas.execution.protocol import Command, CommandResult, Refused, Report, SignalNote
 from tests.integration.gateway.client import Client, command
 from tests.integration.gateway.conftest import MakeGateway
-from tests.integration.gateway.running import SYMBOL, buy, permit, raw_permit
+from tests.integration.gateway.running import KEY, SYMBOL, buy, permit, raw_permit
 from tests.support.waiting import eventually
 
 
@@ -114,6 +115,9 @@ async def test_halt_cancel_flatten_and_resume(gateway: MakeGateway) -> None:
     positions = await command(running.address, Command(permit=admin, action="positions", strategy="scalper"))
     assert isinstance(positions, CommandResult)
     assert [position["lots"] for position in msgspec.json.decode(positions.message)] == [100]
+    found = await exposure(running.address, KEY, broker="paper")
+    assert found.strategies == {"scalper": Exposed(positions=2, orders=1)}
+    assert not found.halts
     done = await command(running.address, Command(permit=admin, action="flatten", strategy="scalper", reason="enough"))
     assert isinstance(done, CommandResult)
     assert done.ok, done.message
@@ -130,6 +134,8 @@ async def test_halt_cancel_flatten_and_resume(gateway: MakeGateway) -> None:
     assert report_frame.intent.breaks_policy == "flatten"
     assert report_frame.intent.position_id == bought.client_order_id
 
+    found = await exposure(running.address, KEY, broker="paper")
+    assert (found.strategies, found.halts) == ({}, {"scalper": "enough"})
     client.submit(buy(welcome.clock_us, number=3))
     denied = await client.wait_report(lambda report: report.status is OrderStatus.DENIED)
     assert denied.reason == "Halted: enough"

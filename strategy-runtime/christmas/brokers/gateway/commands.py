@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from christmas.brokers.admin import Exposed, Exposure
 from christmas.brokers.gateway.book import StrategyBook
 from christmas.brokers.gateway.desk import Desk
 from christmas.brokers.gateway.ledger import Ledger, Owner
@@ -61,6 +62,17 @@ class Commands:
                 return CommandResult(ok=True, message=_json(self._positions(command.strategy)))
             case "statement":
                 return await self._statement(command.strategy)
+            case "exposure":
+                return CommandResult(ok=True, message=_json(self._exposure()))
+
+    def _exposure(self) -> Exposure:
+        """Asks nobody: the operator wants it of every strategy at once, and often."""
+        exposed = {
+            book.name: Exposed(positions=len(book.positions), orders=len(book.live))
+            for book in self._book.strategies.values()
+            if book.positions or book.live
+        }
+        return Exposure(strategies=exposed, halts=dict(self._book.halts), blocked=self._desk.blocked)
 
     def _books(self, strategy: str | None) -> list[StrategyBook]:
         return [book for book in self._book.strategies.values() if strategy is None or book.name == strategy]

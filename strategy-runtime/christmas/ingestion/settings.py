@@ -24,8 +24,12 @@ class MarketSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 class RecorderSettings(ProcessSettings, frozen=True, kw_only=True):
     """``database_url`` must be set."""
 
-    markets: dict[str, MarketSettings]
+    markets: dict[str, MarketSettings] = {}
     """By market, the name in Redis keys and in the database."""
+    discover: bool = False
+    """Record every market that a gateway announces in Redis, too."""
+    reader_url: str | None = None
+    """The URL by which runtimes read history: the role in it is made, with that password, and may only read."""
     batch_ticks: int = 20_000
     """At most so many ticks are written in one transaction."""
     interval_ms: int = 200

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
+
+_IN_A_FILE: Final = "file:"
 
 
 class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -13,7 +15,7 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     name: str
     redis_url: str
-    """redis://, rediss:// or unix://path."""
+    """redis://, rediss:// or unix://path; or ``file:/path`` of a file that holds it, like every URL here."""
     database_url: str | None = None
     replay_id: str = ""
     """Set in a replay; part of the market's name and of the events key."""
@@ -39,8 +41,19 @@ S = TypeVar("S", bound=ProcessSettings)
 
 
 def load_settings(kind: type[S], path: str | Path) -> S:
-    """Read a settings file; raises ValueError that names the file and the field."""
+    """Read a settings file, and the files that its URLs name; raises ValueError that names the file and the field."""
     try:
-        return msgspec.json.decode(Path(path).read_bytes(), type=kind)
+        settings = msgspec.json.decode(Path(path).read_bytes(), type=kind)
     except (msgspec.MsgspecError, OSError) as error:
         raise ValueError(f"{path}: {error}") from error
+    read = {}
+    for field in kind.__struct_fields__:
+        value = getattr(settings, field)
+        if field.endswith("_url") and isinstance(value, str) and value.startswith(_IN_A_FILE):
+            try:
+                read[field] = Path(value.removeprefix(_IN_A_FILE)).read_text().strip()
+            except OSError as error:
+                raise ValueError(f"{path}: {field}: {error}") from error
+            if not read[field]:
+                raise ValueError(f"{path}: {field}: {value.removeprefix(_IN_A_FILE)} is empty")
+    return msgspec.structs.replace(settings, **read)

@@ -42,6 +42,7 @@ from christmas.brokers.paper.ledger import LedgerUnusable
 from christmas.brokers.paper.venue import PaperVenue
 from christmas.brokers.permit import read_key
 from christmas.brokers.port import Feed, VenueError
+from christmas.market.announced import keep_announcing
 from christmas.market.instrument import Instrument
 from christmas.market.quality import QualityLimits
 from christmas.market.sequencer import Sequencer
@@ -170,6 +171,10 @@ class Gateway:
         await self.server.start(self._settings.listen)
         self._spawn(self._outbox.run(), "outbox")
         instruments = await self._meet_venue()
+        if not self._settings.replay_id:
+            # Who starts a replay tells the recorder of its market.
+            name = self.broker.metadata.name
+            self._spawn(keep_announcing(self._redis, self.market_name, name, instruments.values()), "announcement")
         state = await self._writer.load_state(tuple(instruments))
         market = self._market(instruments, state)
         market.catch_up(state)

@@ -1,0 +1,23 @@
+"""Random lives of a gateway against the reference model; and the lives that once went wrong."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+from tests.model.machine import OrderLife
+
+EXAMPLES = int(os.environ.get("CHRISTMAS_MODEL_EXAMPLES", "0"))
+"""More than none: so many lives, others each time. Without it a few, always the same ones."""
+
+OrderLife.TestCase.settings = settings(
+    max_examples=EXAMPLES or 40,
+    stateful_step_count=60 if EXAMPLES else 30,
+    deadline=None,
+    derandomize=not EXAMPLES,
+    database=None,
+    print_blob=True,
+    suppress_health_check=list(HealthCheck),
+)
+TestOrderLife = OrderLife.TestCase

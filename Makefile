@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV_VERSION := 0.13.9
 WORKERS ?= 2
 
-.PHONY: help install up test test-unit test-integration lint fmt bench lock clean
+.PHONY: help install up test test-unit test-integration test-cluster crds lint fmt bench lock clean
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,9 +16,9 @@ $(BIN)/uv:
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
-.venv/installed: requirements.lock pyproject.toml strategy-runtime/pyproject.toml | $(BIN)/uv
+.venv/installed: requirements.lock pyproject.toml strategy-runtime/pyproject.toml operator/pyproject.toml | $(BIN)/uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e strategy-runtime
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e strategy-runtime -e operator
 	@touch $@
 
 install: .venv/installed ## Prepare .venv, so that .venv/bin/christmas works
@@ -36,10 +36,16 @@ test-unit: .venv/installed ## Only what needs no server
 test-integration: .venv/installed ## Real Valkey, PostgreSQL and TimescaleDB
 	$(BIN)/pytest tests/integration -q
 
+test-cluster: .venv/installed ## Against the cluster that KUBECONFIG names
+	$(BIN)/pytest tests/cluster -q
+
+crds: .venv/installed ## Generate crds/ from the models in christmas.resources
+	$(BIN)/python -m christmas_operator.crds
+
 lint: .venv/installed ## ruff, flake8, mypy strict, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/flake8 strategy-runtime tests
+	$(BIN)/flake8 strategy-runtime operator tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -52,7 +58,7 @@ bench: .venv/installed ## Measure speed and memory, side by side with what they 
 
 lock: | $(BIN)/uv ## Resolve the dependencies anew
 	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header \
-	  --no-emit-package christmas --group dev --all-extras pyproject.toml -o requirements.lock
+	  --no-emit-package christmas --no-emit-package christmas-operator --group dev --all-extras pyproject.toml -o requirements.lock
 
 clean: ## Remove the environment and caches
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

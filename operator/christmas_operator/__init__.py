@@ -1,0 +1,1 @@
+"""Runs the Strategies and Brokers of Christmas on Kubernetes."""

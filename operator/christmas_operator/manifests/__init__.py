@@ -1,0 +1,1 @@
+"""What the operator makes: pure functions from resources to Kubernetes objects."""

@@ -8,6 +8,7 @@ import logging
 import secrets
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -42,6 +43,7 @@ from christmas.telemetry.memory import release_unused
 from christmas.telemetry.priority import yield_to_others
 from christmas.telemetry.process import ProcessContext
 from christmas.telemetry.publisher import EventPublisher
+from christmas.telemetry.status import STATUS_PATH
 
 logger = logging.getLogger(__name__)
 
@@ -176,7 +178,8 @@ class Runtime:
         await reader.start()
         self._reader = reader
         self._driver = Driver(engine, self._session, known_us=welcome.clock_us, on_signal=self._on_signal)
-        self._status = StatusWriter(self._redis, welcome.market, self._name, welcome.epoch, engine)
+        show = partial(self._context.show, STATUS_PATH)
+        self._status = StatusWriter(self._redis, welcome.market, self._name, welcome.epoch, engine, show=show)
         if welcome.mode == "live":
             self._tasks.append(asyncio.create_task(self._follow_stream(reader, self._driver), name="stream"))
         self._tasks.append(asyncio.create_task(self._status.keep_writing(), name="status"))

@@ -1,9 +1,10 @@
-"""Tells Redis, once a second, what the strategy is doing and why it is not trading."""
+"""Tells Redis and who asks the HTTP port, once a second, what the strategy is doing and why it is not trading."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final, Literal
 
 import msgspec
@@ -24,8 +25,12 @@ _KEEP_S: Final = 60
 class StatusWriter:
     """Writes `RuntimeStatus` where the fleet, the dashboard and the bot read it; Redis being away is no matter."""
 
-    def __init__(self, redis: Redis, market: str, strategy: str, epoch: int, engine: Engine) -> None:
+    def __init__(
+        self, redis: Redis, market: str, strategy: str, epoch: int, engine: Engine, *, show: Callable[[bytes], None]
+    ) -> None:
+        """``show`` puts it at the process's HTTP port."""
         self._redis = redis
+        self._show = show
         self._key = status_key(market, strategy)
         self._epoch = epoch
         self._engine = engine
@@ -41,9 +46,11 @@ class StatusWriter:
         if state is not None:
             status = msgspec.structs.replace(status, state=state, why="the process has ended")
         _export(status)
+        encoded = msgspec.json.encode(status)
+        self._show(encoded)
         try:
             async with asyncio.timeout(_DEADLINE_S):
-                await self._redis.set(self._key, msgspec.json.encode(status), ex=_KEEP_S)
+                await self._redis.set(self._key, encoded, ex=_KEEP_S)
         except (RedisError, OSError, TimeoutError) as error:
             logger.debug("the status was not written", extra={"error": str(error)})
 

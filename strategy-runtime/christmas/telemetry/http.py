@@ -1,4 +1,4 @@
-"""What each process shows to the outside: /metrics, /healthz and /readyz.
+"""What each process shows to the outside: /metrics, /healthz, /readyz, and pages of its own.
 
 It runs in a thread of its own, so that a stuck event loop is seen by /healthz instead of hiding it.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -63,8 +64,12 @@ class _Server(WSGIServer):
 class HttpServer:
     """Serves one process's metrics and health on ``host:port`` (0: any free port)."""
 
-    def __init__(self, health: Health, *, host: str, port: int) -> None:
+    def __init__(
+        self, health: Health, *, host: str, port: int, pages: Mapping[str, bytes] = MappingProxyType({})
+    ) -> None:
+        """``pages``: JSON by path; whoever holds the mapping may replace one at any time."""
         self._health = health
+        self._pages = pages
         self._metrics: WSGIApplication = make_wsgi_app(REGISTRY)
         self._server = make_server(host, port, self._answer, server_class=_Server, handler_class=_QuietHandler)
         self._thread = threading.Thread(target=self._server.serve_forever, name="http", daemon=True)
@@ -88,6 +93,9 @@ class HttpServer:
             return _state(start_response, self._health.not_alive)
         if path == "/readyz":
             return _state(start_response, self._health.not_alive or self._health.not_ready)
+        page = self._pages.get(path)
+        if page is not None:
+            return _answer(start_response, "200 OK", "application/json", page)
         return _text(start_response, "404 Not Found", "try /metrics, /healthz or /readyz\n")
 
 
@@ -98,6 +106,9 @@ def _state(start_response: StartResponse, problem: str | None) -> list[bytes]:
 
 
 def _text(start_response: StartResponse, status: str, body: str) -> list[bytes]:
-    content = body.encode()
-    start_response(status, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(content)))])
+    return _answer(start_response, status, "text/plain; charset=utf-8", body.encode())
+
+
+def _answer(start_response: StartResponse, status: str, content_type: str, content: bytes) -> list[bytes]:
+    start_response(status, [("Content-Type", content_type), ("Content-Length", str(len(content)))])
     return [content]

@@ -40,11 +40,16 @@ S = TypeVar("S", bound=ProcessSettings)
 class ProcessContext:
     """What a process's main function is handed besides its settings."""
 
-    def __init__(self, health: Health, http_port: int) -> None:
+    def __init__(self, health: Health, http_port: int, pages: dict[str, bytes] | None = None) -> None:
         self._health = health
+        self._pages = pages if pages is not None else {}
         self.http_port = http_port
         self.stopping = asyncio.Event()
         """Set by SIGTERM and SIGINT: finish cleanly."""
+
+    def show(self, path: str, page: bytes) -> None:
+        """Answer ``path`` with this JSON from now on."""
+        self._pages[path] = page
 
     def ready(self, reason: str | None) -> None:
         """``None``: ready. Otherwise why not, as /readyz and the fleet will show it."""
@@ -68,9 +73,10 @@ def run_process(settings: S, main: Callable[[S, ProcessContext], Awaitable[int]]
 
 async def _run(settings: S, main: Callable[[S, ProcessContext], Awaitable[int]]) -> int:
     health = Health()
-    server = HttpServer(health, host=settings.http_host, port=settings.http_port)
+    pages: dict[str, bytes] = {}
+    server = HttpServer(health, host=settings.http_host, port=settings.http_port, pages=pages)
     server.start()
-    context = ProcessContext(health, server.port)
+    context = ProcessContext(health, server.port, pages)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, context.stopping.set)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
+
+STATUS_PATH: Final = "/status"
+"""Where a runtime's HTTP port shows the same."""
 
 
 class TermStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

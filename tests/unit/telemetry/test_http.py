@@ -70,3 +70,17 @@ def test_metrics_are_in_prometheus_text(server: HttpServer) -> None:
 
 def test_any_other_path_names_the_right_ones(server: HttpServer) -> None:
     assert get(server, "/") == (404, "try /metrics, /healthz or /readyz\n")
+
+
+def test_a_page_of_the_process_is_shown_as_it_is_now(health: Health) -> None:
+    pages: dict[str, bytes] = {}
+    server = HttpServer(health, host="127.0.0.1", port=0, pages=pages)
+    server.start()
+    try:
+        assert get(server, "/status")[0] == 404
+        pages["/status"] = b'{"epoch":1}'
+        assert get(server, "/status") == (200, '{"epoch":1}')
+        pages["/status"] = b'{"epoch":2}'
+        assert get(server, "/status") == (200, '{"epoch":2}')
+    finally:
+        server.close()

@@ -14,6 +14,7 @@ import msgspec
 from christmas.brokers.gateway.settings import GatewaySettings, ReplayOverride
 from christmas.brokers.paper.terms import instrument_of
 from christmas.brokers.permit import Permit, issue, limits_of
+from christmas.fleet.errors import FleetError
 from christmas.fleet.process import ManagedProcess
 from christmas.fleet.session import Session
 from christmas.fleet.state import StateFolder, write_private
@@ -22,6 +23,7 @@ from christmas.resources.broker import Broker
 from christmas.resources.meta import ResourceRequirements, cpu_cores, memory_bytes
 from christmas.resources.strategy import Strategy
 from christmas.runtime.settings import RuntimeSettings
+from christmas.telemetry import crash
 from christmas.telemetry.settings import ProcessSettings
 
 _PERMIT_LASTS_US: Final = 365 * 24 * 3600 * 1_000_000
@@ -51,6 +53,7 @@ class Launcher:
         self._state = state
         self._session = session
         self._replay = replay
+        self._environment = _crash_points(state)
 
     def gateway_address(self, broker: str) -> str:
         return f"unix:{self._state.socket('gateway', broker)}"
@@ -157,6 +160,7 @@ class Launcher:
             log=self._state.log(kind, name),
             folder=folder,
             data_limit_bytes=memory,
+            environment=self._environment,
         )
         return Launched(
             process=process,
@@ -166,6 +170,14 @@ class Launcher:
             cpu_cores=cpu_cores(limits.cpu) if limits is not None and limits.cpu is not None else None,
             epoch=epoch,
         )
+
+
+def _crash_points(state: StateFolder) -> dict[str, str]:
+    """What each of our processes (no store) gets in its environment to die somewhere, when we were asked for that."""
+    try:
+        return crash.environment_for_children(state.path / "crash-points")
+    except crash.UnknownCrashPoint as error:
+        raise FleetError(str(error)) from error
 
 
 def _database_of(kind: str, session: Session) -> str | None:

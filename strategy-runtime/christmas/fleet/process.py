@@ -8,7 +8,7 @@ import os
 import pwd
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -37,7 +37,9 @@ class ManagedProcess:
         parent_death_signal: signal.Signals = signal.SIGKILL,
         data_limit_bytes: int | None = None,
         run_as: pwd.struct_passwd | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
+        """``environment``: beside what every process of the fleet gets."""
         self._arguments = tuple(arguments)
         self._log = log
         self._folder = folder
@@ -45,6 +47,7 @@ class ManagedProcess:
         self._parent_death_signal = parent_death_signal
         self._data_limit_bytes = data_limit_bytes
         self._run_as = run_as
+        self._environment = dict(environment or {})
         self._process: asyncio.subprocess.Process | None = None
         self._probe: psutil.Process | None = None
         self.started_at = 0.0
@@ -59,7 +62,7 @@ class ManagedProcess:
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,
-                env=scrubbed_environment(os.environ),
+                env={**scrubbed_environment(os.environ), **self._environment},
                 start_new_session=True,
                 # The parent-death signal and the limits have no other way in; nothing is imported or
                 # allocated between fork and exec.
@@ -167,7 +170,7 @@ class _LogLine(msgspec.Struct):
 def _record(line: str) -> _LogLine | None:
     try:
         return msgspec.json.decode(line, type=_LogLine)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
 
 

@@ -22,12 +22,16 @@ _MINUTE_US: Final = 60_000_000
 _FAR_FUTURE_US: Final = 4_102_444_800_000_000
 
 
+class DatabaseAwayError(FleetError):
+    """The database does not answer."""
+
+
 async def open_pool(database_url: str) -> asyncpg.Pool:
-    """Raises FleetError when the database does not answer."""
+    """Raises DatabaseAwayError."""
     try:
         return await asyncpg.create_pool(database_url, min_size=1, max_size=2, timeout=10, command_timeout=60)
     except (OSError, ValueError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise FleetError(f"the database does not answer: {error}", "see `christmas doctor`") from error
+        raise DatabaseAwayError(f"the database does not answer: {error}", "see `christmas doctor`") from error
 
 
 async def read_reports(

@@ -19,7 +19,7 @@ from christmas.fleet.errors import FleetError
 from christmas.fleet.health import read_metrics
 from christmas.fleet.local import Opened
 from christmas.fleet.processes import Listener
-from christmas.fleet.records import open_pool, read_reports
+from christmas.fleet.records import DatabaseAwayError, open_pool, read_reports
 from christmas.fleet.report import Report, TickTotals
 from christmas.fleet.session import Session
 from christmas.fleet.slot import Slot
@@ -28,6 +28,7 @@ from christmas.fleet.supervisor import Supervisor
 from christmas.fleet.wants import gateway
 from christmas.ingestion.history import tick_counts
 from christmas.ingestion.wipe import wipe_session, wipe_stream
+from christmas.market.wire import UNAVAILABLE, backoff_s
 from christmas.resources.broker import Broker, FeedSpec, ReplayFeed
 from christmas.resources.strategy import Strategy
 from christmas.telemetry.events import events_key
@@ -38,7 +39,9 @@ _ROWS_DONE: Final = "christmas_gateway_replay_done_rows"
 _ROWS_TOTAL: Final = "christmas_gateway_replay_total_rows"
 _STUCK_S: Final = 30.0
 _SETTLE_S: Final = 15.0
+_STORE_BACK_S: Final = 60.0
 _REDIS_TIMEOUT_S: Final = 5.0
+_AWAY: Final = (DatabaseAwayError, asyncpg.PostgresError, asyncpg.InterfaceError, *UNAVAILABLE)
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,7 +158,24 @@ class ReplayRun:
             await asyncio.sleep(_POLL_S)
 
     async def report(self) -> Report:
-        """Wait until all is stored, and sum it up. Raises FleetError when the recorder does not get there."""
+        """Wait until all is stored, and sum it up. Raises FleetError when the recorder does not get there.
+
+        A store that is started again meanwhile is waited for.
+        """
+        failures, away_since = 0, time.monotonic()
+        while True:
+            try:
+                return await self._stored_report()
+            except _AWAY as error:
+                self._raise_failure()
+                if self.supervisor.is_stopping:
+                    raise FleetError("the replay was stopped before all was stored") from error
+                failures += 1
+                if time.monotonic() - away_since > _STUCK_S + _STORE_BACK_S:
+                    raise FleetError(f"a store does not answer: {error}", "see `christmas doctor`") from error
+                await asyncio.sleep(backoff_s(failures))
+
+    async def _stored_report(self) -> Report:
         pool = await open_pool(self._session.database_url)
         try:
             for broker in self._replay.brokers:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import random
+import signal
 import time
+from typing import Final
 
 from christmas.fleet.backoff import CRASH_LOOP_FROM, failures_after, restart_delay
 from christmas.fleet.decide import Key, Seen, State
 from christmas.fleet.launch import Launched
 from christmas.fleet.process import exit_text, last_words
+
+_KILLS_MAXIMUM: Final = 20
+_STORE_FAULTS_MAXIMUM: Final = 10
+"""A store may not start while what is left of the one before it is on its way down."""
 
 
 class Slot:
@@ -30,6 +36,10 @@ class Slot:
         self.oom = False
         self.was_killed = False
         """Its last exit was by a signal that we did not send to stop it: not an error of its own."""
+        self.kills = 0
+        """How often somebody else has ended it."""
+        self.faults = 0
+        """How often it has failed by itself."""
         self.wound_down = False
         self.stop_why = ""
         self.rss_bytes = 0
@@ -85,10 +95,14 @@ class Slot:
 
     @property
     def may_be_resumed(self) -> bool:
-        """In a lock-step replay the market waits for who was killed. What failed by itself would only fail again,
-        and a store has lost what it held.
+        """In a lock-step replay the market waits for who was killed. What failed by itself would only fail again;
+        a store has on disk what it held.
         """
-        return self.was_killed and self.failures < CRASH_LOOP_FROM and self.key.kind != "store"
+        if self.kills > _KILLS_MAXIMUM:
+            return False
+        if self.key.kind == "store":
+            return self.kills > 0 and self.faults < _STORE_FAULTS_MAXIMUM
+        return self.was_killed and self.faults < CRASH_LOOP_FROM
 
     def not_started(self, reason: str) -> None:
         """The program could not even be started."""
@@ -110,6 +124,11 @@ class Slot:
         ran_s = time.monotonic() - self.launched.process.started_at
         self._left_by_itself = self.state != "Stopping"
         self.was_killed = self._left_by_itself and code < 0
+        is_foreign = self.was_killed and -code == signal.SIGKILL and not self.oom
+        if is_foreign:
+            self.kills += 1
+        elif self._left_by_itself and code != 0:
+            self.faults += 1
         if self.state == "Stopping":
             self.state = "Exited"
             self.failures, self.retry_at = 0, 0.0
@@ -127,6 +146,9 @@ class Slot:
                 # It ran into the hard limit before the supervisor saw it above the soft one.
                 self.over_memory(words)
             cause = "out of memory: " + self.reason if self.oom else exit_text(code) + (f": {words}" if words else "")
+            if is_foreign and self.was_ready and self.kills <= _KILLS_MAXIMUM:
+                # It worked until somebody ended it: nothing says that it would fail again.
+                self.failures = 0
             self._failed(cause, ran_s=ran_s)
 
     def _failed(self, reason: str, *, ran_s: float) -> None:

@@ -28,7 +28,10 @@ _INITDB_TIMEOUT_S: Final = 60.0
 
 
 class EmbeddedValkey:
-    """Appends what it is told to a file that is synced each second: ticks and journal survive a restart."""
+    """Appends what it is told to a file: ticks and journal survive a restart, and a kill.
+
+    The file is synced each second; that of state which is thrown away is not, and outlives the process all the same.
+    """
 
     name = "valkey"
 
@@ -49,7 +52,7 @@ class EmbeddedValkey:
         arguments = [
             *(str(_valkey_binary()), "--port", "0", "--unixsocket", str(self._socket), "--unixsocketperm", "700"),
             *("--dir", str(folder), "--daemonize", "no", "--save", ""),
-            *("--appendonly", "yes" if self._durable else "no", "--appendfsync", "everysec"),
+            *("--appendonly", "yes", "--appendfsync", "everysec" if self._durable else "no"),
             *("--maxmemory-policy", "noeviction"),
         ]
         return ManagedProcess(

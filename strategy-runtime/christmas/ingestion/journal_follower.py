@@ -15,6 +15,7 @@ from christmas.ingestion.journal_store import Owner, RawEntry
 from christmas.ingestion.keys import acked_key
 from christmas.ingestion.projection import OutOfSequenceError, split_known
 from christmas.ingestion.retry import Attempts, Reason, keep_trying, sleep_until
+from christmas.telemetry import crash
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -98,8 +99,11 @@ class JournalFollower:
             await journal_store.verify_known(connection, self._owner, raws[:known])
         new = raws[known:]
         if new:
+            crash.point("recorder.journal.store")
             async with asyncio.timeout(STATEMENT_DEADLINE_S), connection.transaction():
                 await journal_store.store(connection, self._owner, new)
+                crash.point("recorder.journal.projected")
+            crash.point("recorder.journal.stored")
             watermark = new[-1].sequence
             metrics.JOURNAL_ENTRIES.labels(market).inc(len(new))
         await self._acknowledge(watermark)
@@ -120,10 +124,12 @@ class JournalFollower:
         """After the commit: the gateway may forget these entries, and so may Redis."""
         if watermark == 0:
             return
+        crash.point("recorder.journal.acknowledge")
         async with asyncio.timeout(_REDIS_DEADLINE_S), self._redis.pipeline(transaction=False) as pipe:
             pipe.set(acked_key(self._owner.market), watermark)
             pipe.xtrim(self._stream, minid=f"{watermark + 1}-0", approximate=False)
             await pipe.execute()
+        crash.point("recorder.journal.acknowledged")
 
     def _report_broken(self, error: OutOfSequenceError) -> None:
         market = self._owner.market

@@ -16,6 +16,7 @@ from christmas.ingestion.database import connect
 from christmas.ingestion.moments import moment
 from christmas.ingestion.retry import Attempts, Reason, keep_trying, sleep_until
 from christmas.market.stream import QUARANTINE_FIELD, Quarantined, quarantine_key
+from christmas.telemetry import crash
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -80,8 +81,10 @@ class QuarantineFollower:
                 await sleep_until(self._stopping, self._interval_s)
 
     async def _store(self, connection: Connection, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> None:
+        crash.point("recorder.quarantine.store")
         rows = [quarantine_row(self._market, identity, fields) for identity, fields in entries]
         await insert(connection, "quarantined_ticks", QUARANTINE_COLUMNS, rows)
+        crash.point("recorder.quarantine.stored")
         metrics.QUARANTINED.labels(self._market).inc(len(rows))
 
 

@@ -21,6 +21,7 @@ from christmas.ingestion.tick_source import TickSource
 from christmas.ingestion.tick_store import BatchEncoder, EncodedBatch
 from christmas.market.stream import watermark_key
 from christmas.market.tick import MICROSECONDS_PER_SECOND
+from christmas.telemetry import crash
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -157,7 +158,9 @@ class TickRecorder:
     async def _write(self, connection: Connection, batch: ReadyBatch) -> None:
         if batch.encoded.ticks or batch.refused:
             started = time.perf_counter()
+            crash.point("recorder.ticks.store")
             stored = await self._store(connection, batch)
+            crash.point("recorder.ticks.stored")
             metrics.BATCH_SECONDS.labels(self._market).observe(time.perf_counter() - started)
             metrics.BATCH_TICKS.labels(self._market).observe(batch.encoded.ticks)
             metrics.TICKS.labels(self._market, "direct").inc(stored.direct)
@@ -192,7 +195,9 @@ class TickRecorder:
         news = {symbol: bound_us for symbol, bound_us in bounds.items() if bound_us > published.get(symbol, -1)}
         if not news:
             return
+        crash.point("recorder.watermark.write")
         async with asyncio.timeout(_REDIS_DEADLINE_S):
             mapping = {symbol: str(at) for symbol, at in news.items()}
             await self._redis.hset(watermark_key(self._market), mapping=mapping)  # type: ignore[misc]
+        crash.point("recorder.watermark.written")
         published.update(news)

@@ -19,6 +19,7 @@ from christmas.ingestion.bulk import arrays
 from christmas.ingestion.copy import TICK_COLUMNS, Rows, TickEncoder, copy_stream
 from christmas.ingestion.moments import microseconds, moment
 from christmas.ingestion.stored_tick import StoredTick
+from christmas.telemetry import crash
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -222,6 +223,7 @@ async def _store(connection: Connection, market: str, batch: EncodedBatch) -> St
                 staged += row["ticks"]
         marks = [(market, part.symbol, moment(part.last_us), inserted[part.symbol]) for part in batch.parts]
         await connection.execute(_ADVANCE, *arrays(marks), timeout=_STATEMENT_DEADLINE_S)
+        crash.point("recorder.ticks.copied")
     return Stored(direct=direct, staged=staged, duplicates=batch.ticks - direct - staged)
 
 

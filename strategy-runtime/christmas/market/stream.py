@@ -1,8 +1,9 @@
 """What a market's stream keeps in Redis beside its ticks, and in which keys.
 
 - ``stream:<market>``, a hash: ``clock`` (µs), for each symbol the sequence of its last tick,
-  ``trimmed:<symbol>``, the time before which its set is no longer complete, and ``quarantine``, the number
-  of prints that were refused.
+  ``trimmed:<symbol>``, the time before which its set is no longer complete, ``quarantine``, the number
+  of prints that were refused, and in lock-step ``answered``, the market's time (µs) up to which strategies
+  have decided, and all that they decided was seen to.
 - ``watermark:<market>``, a hash written by the recorder: for each symbol the time up to which (inclusive)
   every tick of the stream so far is stored.
 - ``quarantine:<market>``, a bounded stream of the prints that were refused, ids ``<number>-0``.
@@ -21,6 +22,7 @@ from christmas.market.raw import FeedTick
 from christmas.market.tick import ClockAdvance, Tick, TickBatch
 
 CLOCK_FIELD: Final = "clock"
+ANSWERED_FIELD: Final = "answered"
 REFUSED_FIELD: Final = "quarantine"
 QUARANTINE_FIELD: Final = "q"
 QUARANTINE_MAXIMUM: Final = 10_000
@@ -53,6 +55,8 @@ class StreamState(msgspec.Struct, frozen=True, kw_only=True):
     known_from_us: dict[str, int] = {}
     """By symbol: ``recent`` holds all ticks from this time on."""
     refused: int = 0
+    answered_us: int | None = None
+    """In lock-step: what strategies have answered for before the last write. None: not a market in lock-step."""
 
 
 def stream_key(market: str) -> str:
@@ -79,14 +83,23 @@ def parse_stream(answer: object) -> StreamState:
     clock_us = refused = 0
     sequences: dict[str, int] = {}
     trimmed_us: dict[str, int] = {}
+    answered_us: int | None = None
     for raw_name, raw_value in fields.items():
         name, value = raw_name.decode(), int(raw_value)
         if name == CLOCK_FIELD:
             clock_us = value
         elif name == REFUSED_FIELD:
             refused = value
+        elif name == ANSWERED_FIELD:
+            answered_us = value
         elif name.startswith(_TRIMMED):
             trimmed_us[name.removeprefix(_TRIMMED)] = value
         else:
             sequences[name] = value
-    return StreamState(clock_us=clock_us, sequences=sequences, trimmed_us=trimmed_us, refused=refused)
+    return StreamState(
+        clock_us=clock_us,
+        sequences=sequences,
+        trimmed_us=trimmed_us,
+        refused=refused,
+        answered_us=answered_us,
+    )

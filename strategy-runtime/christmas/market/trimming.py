@@ -12,6 +12,7 @@ from christmas.market import metrics
 from christmas.market.stream import stream_key, trimmed_field, watermark_key
 from christmas.market.tick import Tick, ticks_key
 from christmas.market.wire import Command
+from christmas.telemetry import crash
 
 _CHUNK: Final = 2_000
 """Ticks removed at once: about 2 ms of Redis' time."""
@@ -92,12 +93,14 @@ class Trimmer:
             return 0, False
         # Up to the first tick behind the chunk; past it only when the chunk is all of one time.
         until_us = bound_us if edge_us is None else min(bound_us, max(edge_us, oldest_us + 1))
+        crash.point("gateway.trim.remove")
         removed, _ = await transact(
             [
                 ("ZREMRANGEBYSCORE", key, "-inf", f"({until_us}"),
                 ("HSET", stream_key(self._market), trimmed_field(symbol), bound_us),
             ]
         )
+        crash.point("gateway.trim.removed")
         count = removed if isinstance(removed, int) else 0
         metrics.TRIMMED_TICKS.labels(self._market).inc(count)
         return count, until_us < bound_us

@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from christmas.market import metrics
 from christmas.market.sequencer import Sequenced, coalesce
 from christmas.market.stream import (
+    ANSWERED_FIELD,
     CLOCK_FIELD,
     QUARANTINE_FIELD,
     QUARANTINE_MAXIMUM,
@@ -31,6 +32,7 @@ from christmas.market.stream import (
 from christmas.market.tick import Tick, TickBatch, clock_channel, ticks_key
 from christmas.market.trimming import Trimmer, TrimPolicy
 from christmas.market.wire import UNAVAILABLE, Argument, Command, Wire, backoff_s
+from christmas.telemetry import crash
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +72,8 @@ class TickWriter:
         self._on_alert = on_alert
         self._clock_channel = clock_channel(market)
         self._stream_key = stream_key(market)
+        self.answered_us: int | None = None
+        """In lock-step: goes into the stream with every write, for a gateway that is killed within a window."""
         self._clock_us = 0
         self._newest_us = 0
         self._acknowledged: dict[str, int] = {}
@@ -164,7 +168,8 @@ class TickWriter:
         self._newest_us = max(self._newest_us, self._clock_us, *written.latest_us.values())
         self._trimmer.note(written.late, self._newest_us)
         refusals = [self._refusal(entry) for entry in written.quarantined]
-        position = (*written.position(), CLOCK_FIELD, self._clock_us, REFUSED_FIELD, self._refused)
+        position = (*written.position(), *self._position())
+        crash.point("gateway.ticks.write")
         await self._insist(
             [
                 *written.sets(self._market),
@@ -173,6 +178,7 @@ class TickWriter:
                 *written.doorbells(self._market),
             ]
         )
+        crash.point("gateway.ticks.written")
         self._acknowledged |= written.sequences
         if written.count:
             self._keep(written)
@@ -219,7 +225,7 @@ class TickWriter:
             return
         for written in self._restorable:
             await self._wire.transact(written.sets(self._market))
-        position: list[Argument] = [CLOCK_FIELD, self._clock_us, REFUSED_FIELD, self._refused]
+        position: list[Argument] = self._position()
         for symbol, sequence in self._acknowledged.items():
             position += (symbol, sequence)
         for symbol in lost:
@@ -231,6 +237,10 @@ class TickWriter:
         )
         logger.error(message, extra={"market": self._market, "symbols": lost})
         self._alert("RedisLostTicks", message)
+
+    def _position(self) -> list[Argument]:
+        answered: list[Argument] = [] if self.answered_us is None else [ANSWERED_FIELD, self.answered_us]
+        return [CLOCK_FIELD, self._clock_us, REFUSED_FIELD, self._refused, *answered]
 
     def _keep(self, written: _Written) -> None:
         self._restorable.append(written)

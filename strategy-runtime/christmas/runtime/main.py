@@ -38,6 +38,7 @@ from christmas.runtime.session import GatewaySession, SessionRefused
 from christmas.runtime.settings import EXIT_REFUSED, RuntimeSettings
 from christmas.runtime.status import StatusWriter
 from christmas.runtime.warm_up import load_history, recall_best_prices
+from christmas.telemetry import crash
 from christmas.telemetry.events import AlertEvent, SignalEvent, StateEvent
 from christmas.telemetry.memory import release_unused
 from christmas.telemetry.priority import yield_to_others
@@ -118,13 +119,16 @@ class Runtime:
                     case Welcome():
                         await self._welcome(frame)
                     case Report(report=report, intent=intent):
+                        crash.point("runtime.report.received")
                         self._required_driver.report(report, intent)
+                        crash.point("runtime.report.applied")
                     case TradingState(enabled=enabled, reason=reason):
                         self._required_driver.trading_state(enabled, reason)
                         self._tell_ready(enabled, reason)
                     case Advance():
                         await self._advance(frame)
                     case Goodbye(reason=reason):
+                        crash.point("runtime.goodbye.received")
                         logger.info("the gateway says goodbye", extra={"reason": reason})
                         return 0
                     case _:
@@ -145,8 +149,10 @@ class Runtime:
         return self._driver
 
     async def _welcome(self, welcome: Welcome) -> None:
+        crash.point("runtime.welcome.received")
         if self._driver is None:
             await self._start(welcome)
+        crash.point("runtime.welcome.applied")
         self._required_driver.trading_state(welcome.trading_enabled, welcome.reason)
         self._tell_ready(welcome.trading_enabled, welcome.reason)
 
@@ -170,6 +176,7 @@ class Runtime:
             market=welcome.market,
             timeframe_us=timeframe_us,
             until_us=bar_us,
+            market_waits=welcome.mode == "lockstep",
         )
         engine.warm_up(history)
         await recall_best_prices(engine, redis=self._redis, market=welcome.market, until_us=welcome.clock_us)
@@ -192,11 +199,13 @@ class Runtime:
             driver.show(message)
 
     async def _advance(self, frame: Advance) -> None:
+        crash.point("runtime.advance.received")
         driver = self._required_driver
         if self._reader is None:
             raise RuntimeError("the gateway advanced the clock before its welcome")
         for message in await self._read_until(self._reader, frame):
             driver.show(message)
+        crash.point("runtime.advance.shown")
         self._session.answer(Answered(clock_us=frame.clock_us, next_wake_us=driver.engine.next_wake_us() or 0))
 
     @staticmethod

@@ -33,6 +33,7 @@ from christmas.execution.protocol import (
     read_frame_body,
 )
 from christmas.runtime import metrics
+from christmas.telemetry import crash
 
 logger = logging.getLogger(__name__)
 
@@ -73,20 +74,28 @@ class GatewaySession:
         return self._writer is not None
 
     def submit(self, frame: Submit) -> None:
+        crash.point("runtime.submit.send")
         self._unanswered[frame.intent.client_order_id] = frame
         self._send(frame)
+        crash.point("runtime.submit.sent")
 
     def cancel(self, frame: Cancel) -> None:
+        crash.point("runtime.cancel.send")
         self._unanswered[_cancel_key(frame.intent.client_order_id)] = frame
         self._send(frame)
+        crash.point("runtime.cancel.sent")
 
     def note(self, frame: SignalNote) -> None:
+        crash.point("runtime.note.send")
         if self._is_lockstep:
             self._notes.append(frame)
         self._send(frame)
+        crash.point("runtime.note.sent")
 
     def answer(self, frame: Answered) -> None:
+        crash.point("runtime.answer.send")
         self._send(frame)
+        crash.point("runtime.answer.sent")
 
     async def frames(self) -> AsyncIterator[GatewayFrame]:
         """Every frame from the gateway; a `Welcome` begins each session. Ends after `Goodbye`.
@@ -136,7 +145,9 @@ class GatewaySession:
             timeframe_us=self._hello.timeframe_us,
             acts_on_ticks=self._hello.acts_on_ticks,
         )
+        crash.point("runtime.hello.send")
         writer.write(encode_frame(hello))
+        crash.point("runtime.hello.sent")
         while True:
             async with asyncio.timeout(SILENCE_S if self._writer is not None else CONNECT_DEADLINE_S):
                 body = await read_frame_body(reader)

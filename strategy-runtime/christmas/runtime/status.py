@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from christmas.execution.engine import Engine
 from christmas.runtime import metrics
+from christmas.telemetry import crash
 from christmas.telemetry.status import RuntimeStatus, status_key
 
 logger = logging.getLogger(__name__)
@@ -48,11 +49,14 @@ class StatusWriter:
         _export(status)
         encoded = msgspec.json.encode(status)
         self._show(encoded)
+        crash.point("runtime.status.write")
         try:
             async with asyncio.timeout(_DEADLINE_S):
                 await self._redis.set(self._key, encoded, ex=_KEEP_S)
         except (RedisError, OSError, TimeoutError) as error:
             logger.debug("the status was not written", extra={"error": str(error)})
+        else:
+            crash.point("runtime.status.written")
 
 
 def _export(status: RuntimeStatus) -> None:

@@ -19,6 +19,7 @@ import uvloop
 from prometheus_client import Gauge, Histogram
 
 from christmas import __version__
+from christmas.telemetry import crash
 from christmas.telemetry.http import Health, HttpServer
 from christmas.telemetry.logs import set_up_logs
 from christmas.telemetry.settings import ProcessSettings, ProcessStatus
@@ -65,6 +66,10 @@ def run_process(settings: S, main: Callable[[S, ProcessContext], Awaitable[int]]
     _BUILD.labels(__version__).set(1)
     if settings.sentry_dsn_file is not None:
         _set_up_sentry(Path(settings.sentry_dsn_file), settings.name)
+    try:
+        crash.arm()
+    except (crash.UnknownCrashPoint, OSError) as error:
+        sys.exit(str(error))
     code = uvloop.run(_run(settings, main))
     logging.shutdown()
     sys.stdout.flush()

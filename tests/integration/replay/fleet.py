@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -43,7 +43,9 @@ class FleetRun:
         symbol: str | None = None,
         database_url: str | None = None,
         redis_url: str | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
+        """``environment``: beside ours. Without URLs the stores are embedded ones."""
         self.state = state
         state.mkdir(parents=True, exist_ok=True)
         command = [str(_CHRISTMAS), "up", str(manifests), "--state", str(state), "--until-end", "-o", "json"]
@@ -52,14 +54,15 @@ class FleetRun:
             command += ["--replay", str(file)]
         if symbol is not None:
             command += ["--symbol", symbol]
-        environment = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL"}}
+        variables = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "REDIS_URL"}}
+        variables |= environment or {}
         if database_url is not None:
-            environment["DATABASE_URL"] = database_url
+            variables["DATABASE_URL"] = database_url
         if redis_url is not None:
-            environment["REDIS_URL"] = redis_url
+            variables["REDIS_URL"] = redis_url
         self._out, self._err = state / "stdout", state / "stderr"
         with self._out.open("wb") as out, self._err.open("wb") as err:
-            self.process = subprocess.Popen(command, stdout=out, stderr=err, env=environment)
+            self.process = subprocess.Popen(command, stdout=out, stderr=err, env=variables)
 
     def __enter__(self) -> FleetRun:
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import random
@@ -50,17 +51,22 @@ from christmas.market.stream import StreamState
 from christmas.market.writer import TickWriter
 from christmas.resources.broker import AccountLimits
 from christmas.resources.meta import duration_us, fraction
+from christmas.telemetry import crash
 from christmas.telemetry.events import AlertEvent, StateEvent
+from christmas.telemetry.priority import answer_at_once
 from christmas.telemetry.process import ProcessContext
 from christmas.telemetry.publisher import EventPublisher
 
 logger = logging.getLogger(__name__)
 
 ENDED_FILE: Final = "ended.json"
+OVER_FILE: Final = "over.json"
+"""As the other one, before anybody is told; and it stays when the gateway is started again."""
 _SWITCH_INTERVAL_S: Final = 0.0002
 """How long the loop may keep the interpreter from the journal's thread, which needs it for moments only."""
 _SEEDED_S: Final = 900
-_FLUSH_S: Final = 10.0
+_FLUSH_S: Final = 60.0
+_LAST_GUESTS_S: Final = 3.0
 _LAST_BARS_S: Final = 70.0
 """At the wall's pace: how long the end of the last bars is waited for; longer ones then end at once."""
 _LAST_ANSWERS_S: Final = 0.5
@@ -189,6 +195,8 @@ class Gateway:
         gc.collect()
         gc.freeze()
         self._spawn(self._watch(), "watch")
+        if (over := self._over()) is not None:
+            return await self._end_again(over)
         return await self._until_over(asyncio.create_task(drive(), name="market"), market)
 
     async def close(self) -> None:
@@ -268,6 +276,7 @@ class Gateway:
                 answer_latency_us=self._answer_latency_us,
                 expected=frozenset(self._settings.expected_sessions),
                 skip_until_us=skip_until_us,
+                answered_us=state.answered_us,
                 on_waiting=self._on_waiting,
             )
             return lambda: self._run_lockstep(lockstep, feed)
@@ -345,16 +354,44 @@ class Gateway:
             self._on_blocked(self.desk.blocked)
             await self._context.stopping.wait()
             return 0
-        await self.server.close("the replay has ended")
+        return await self._end(self._ended(market))
+
+    async def _end(self, ended: Ended) -> int:
+        """Tell everybody, once all that was written is in Redis.
+
+        Who has heard the goodbye does not come back. So it is on disk before it is said: a gateway that is killed
+        in the midst of it and starts again waits for nobody.
+        """
         if not await self._outbox.flush(_FLUSH_S):
             logger.critical("Redis did not take the journal at the end", extra={"sent": self._outbox.sent})
             return 1
-        self._write_ended(market)
+        self._write(OVER_FILE, ended)
+        await self.server.close("the replay has ended")
+        await self._outbox.flush(_FLUSH_S)
+        crash.point("gateway.end.write")
+        self._write(ENDED_FILE, ended)
+        crash.point("gateway.end.written")
+        logger.info("the replay has ended", extra={"ticks": ended.received})
         return 0
 
-    def _write_ended(self, market: Market) -> None:
+    async def _end_again(self, ended: Ended) -> int:
+        """The market was over before this process began; strategies that have not heard it come back soon."""
+        await self.desk.settled()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_GUESTS_S):
+                await self.server.all_there(frozenset(self._settings.expected_sessions), self._on_waiting)
+        return await self._end(ended)
+
+    def _over(self) -> Ended | None:
+        """What an earlier process of this replay has left when its market had ended."""
+        file = self._state / OVER_FILE
+        if not self._until_end or not file.exists():
+            return None
+        return msgspec.json.decode(file.read_bytes(), type=Ended)
+
+    def _ended(self, market: Market) -> Ended:
         counts = market.counts
-        ended = Ended(
+        return Ended(
             received=counts.received,
             quarantined=counts.quarantined,
             duplicates=counts.duplicates,
@@ -363,10 +400,11 @@ class Gateway:
             last_us=counts.last_us,
             last_price=dict(self.quotes.prices),
         )
-        part = self._state / f"{ENDED_FILE}.part"
+
+    def _write(self, name: str, ended: Ended) -> None:
+        part = self._state / f"{name}.part"
         part.write_bytes(msgspec.json.encode(ended))
-        part.replace(self._state / ENDED_FILE)
-        logger.info("the replay has ended", extra={"ticks": counts.received})
+        part.replace(self._state / name)
 
     # --- telling -------------------------------------------------------------------------------
 
@@ -427,6 +465,7 @@ def _bounds(limits: AccountLimits) -> AccountBounds:
 
 async def run_gateway(settings: GatewaySettings, context: ProcessContext) -> int:
     """The process's main function; returns its exit code."""
+    answer_at_once()
     try:
         gateway = Gateway(settings, context)
     except (ValueError, OSError, LedgerUnusable) as error:

@@ -36,6 +36,7 @@ from christmas.brokers.port import (
 )
 from christmas.execution.order import CancelIntent, OrderIntent, OrderStatus
 from christmas.market.instrument import Instrument
+from christmas.telemetry import crash
 from christmas.telemetry.events import AlertEvent, Event
 
 logger = logging.getLogger(__name__)
@@ -327,7 +328,10 @@ class Desk:
                 return None
             metrics.ORDERS_SENT.inc()
             moments.sent()
-            return await self._venue.submit(intent)
+            crash.point("gateway.submit.send")
+            answer = await self._venue.submit(intent)
+            crash.point("gateway.submit.answered")
+            return answer
 
         priority = Priority.ENTRY if intent.purpose == "entry" else Priority.REDUCES_RISK
         try:
@@ -385,9 +389,11 @@ class Desk:
             if order is None or order.status.is_final:
                 return
             try:
+                crash.point("gateway.cancel.send")
                 seen = await self.request(
                     "cancel", order.strategy, Priority.REDUCES_RISK, lambda: self._venue.cancel(key, decided_us)
                 )
+                crash.point("gateway.cancel.answered")
                 self._observe(seen, decided_us)
                 return
             except VenueRejected as error:

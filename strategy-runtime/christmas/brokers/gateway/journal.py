@@ -21,6 +21,7 @@ import msgspec
 
 from christmas.brokers.gateway import metrics
 from christmas.execution.journal import FillRecorded, JournalEntry, OrderChanged, OrderWritten
+from christmas.telemetry import crash
 
 logger = logging.getLogger(__name__)
 
@@ -281,6 +282,7 @@ class Journal:
             logger.info("the event loop ended before the journal did")
 
     def _on_durable(self, groups: list[_Group]) -> None:
+        crash.point("gateway.journal.durable")
         for group in groups:
             for row in group.rows:
                 self._recent.append((row[0], row[4]))
@@ -334,8 +336,11 @@ def _commit(connection: sqlite3.Connection, groups: Sequence[_Group]) -> int:
             " (SELECT max(sequence) FROM entries WHERE kind = 'signal_noted' GROUP BY owner)",
             (acked,),
         )
+    if rows:
+        crash.point("gateway.journal.commit")
     connection.execute("COMMIT")
     if rows:
+        crash.point("gateway.journal.committed")
         metrics.JOURNAL_COMMIT.observe(time.perf_counter() - started)
         metrics.JOURNAL_GROUP.observe(len(rows))
     return len(rows)

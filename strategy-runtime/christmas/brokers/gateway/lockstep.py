@@ -29,6 +29,7 @@ from christmas.brokers.port import Feed, FeedTick, SimulatedVenue
 from christmas.execution.order import OrderReport
 from christmas.execution.protocol import Advance
 from christmas.market.stream import Message, Quarantined
+from christmas.telemetry import crash
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +51,13 @@ class Lockstep:
         answer_latency_us: int,
         expected: frozenset[str],
         skip_until_us: int,
+        answered_us: int | None,
         on_waiting: Callable[[str | None], None],
     ) -> None:
-        """``on_waiting`` is told for which strategies the market stands still, or None."""
+        """``answered_us``: the market's time for which strategies have surely answered, as the stream tells it.
+
+        ``on_waiting`` is told for which strategies the market stands still, or None.
+        """
         self._market = market
         self._venue = venue
         self._server = server
@@ -71,7 +76,7 @@ class Lockstep:
         self._held: list[int] = []
         self._roster: dict[str, Session] = {}
         """By strategy uid the last session of each, open or not: while one is away its market goes on as before."""
-        self._answered_us = market.quotes.clock_us
+        self._answered_us = market.quotes.clock_us if answered_us is None else answered_us
         self._is_news = False
         self._advance: Advance | None = None
         ledger.on_step.append(self._on_step)
@@ -155,6 +160,7 @@ class Lockstep:
         metrics.WINDOWS.inc()
         await self._desk.settled()
         market = self._market
+        market.writer.answered_us = self._answered_us
         await market.writer.write(self._messages, self._quarantined)
         clock_us = market.quotes.clock_us
         while self._held and self._held[0] <= clock_us:
@@ -174,16 +180,21 @@ class Lockstep:
     async def _round(self) -> None:
         quotes, sessions = self._market.quotes, self._server.sessions
         self._advance = Advance(clock_us=quotes.clock_us, sequences=dict(quotes.sequences))
+        crash.point("gateway.advance.send")
         for session in tuple(sessions.values()):
             session.advance(self._advance)
+        crash.point("gateway.advance.sent")
         await self._all_answered()
+        crash.point("gateway.window.answered")
         self._advance = None
         self._answered_us = quotes.clock_us
         for session in sorted(sessions.values(), key=lambda each: each.owner.strategy):
             self._server.carry_out(session)
+        crash.point("gateway.window.carried_out")
         await self._settled()
         self._budget.pump()
         await self._settled()
+        crash.point("gateway.window.settled")
 
     async def _settled(self) -> None:
         await self._desk.settled()
@@ -219,7 +230,8 @@ class Lockstep:
 
     async def _resume(self) -> None:
         """After a restart the window that was published last may not have been answered, or not been seen to: it
-        is asked for again before anything new is shown. Of bars and reports under way this process knows nothing.
+        is asked for again before anything new is shown: also of a process that is new, which goes on where its
+        strategy has surely answered. Of bars and reports under way this process knows nothing.
         """
         quotes = self._market.quotes
         if not quotes.clock_us:

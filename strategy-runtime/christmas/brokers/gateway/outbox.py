@@ -19,6 +19,7 @@ from redis.exceptions import RedisError, ResponseError, WatchError
 from christmas.brokers.gateway import metrics
 from christmas.brokers.gateway.journal import Journal
 from christmas.execution.journal import journal_stream
+from christmas.telemetry import crash
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +111,9 @@ class Outbox:
                 pipe.multi()  # type: ignore[no-untyped-call]
                 for sequence, body in entries:
                     pipe.xadd(self._stream, {"e": body}, id=f"{sequence}-0")
+                crash.point("gateway.outbox.write")
                 await pipe.execute()
+                crash.point("gateway.outbox.written")
         self.sent = entries[-1][0] if entries else resume
         self._moved.set()
         metrics.OUTBOX_SENT.inc(len(entries))
@@ -120,8 +123,10 @@ class Outbox:
     async def _note_acked(self) -> None:
         acked = min(await self._read_acked(), self._journal.durable)
         if acked > self._acked:
+            crash.point("gateway.acknowledged.note")
             self._acked = acked
             self._journal.acknowledge(acked)
+            crash.point("gateway.acknowledged.noted")
 
     async def _read_acked(self) -> int:
         return int(await self._redis.get(self._acked_key) or 0)

@@ -22,6 +22,7 @@ from christmas.brokers.gateway.rate import Priority
 from christmas.brokers.gateway.timing import Timing
 from christmas.brokers.port import Venue, VenueError, VenueOrder, VenueRejected
 from christmas.execution.order import OrderStatus
+from christmas.telemetry import crash
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +98,7 @@ class Reconciler:
                     self._desk.alert("critical", "NotReconciled", str(error))
                 await self._timing.pause(attempt)
                 continue
+            crash.point("gateway.reconcile.done")
             metrics.RECONCILIATIONS.labels("done").inc()
             metrics.RECONCILED.set(1)
             self._wanted.clear()
@@ -107,6 +109,7 @@ class Reconciler:
     async def reconcile(self) -> None:
         """One attempt; raises VenueError or Discrepancy."""
         ask, venue = self._desk.request, self._venue
+        crash.point("gateway.reconcile.ask")
         book = self._ledger.book
         open_orders = await ask("open_orders", _OWN, Priority.REDUCES_RISK, venue.open_orders)
         pending = [order.written_us for order in book.open_orders()]

@@ -47,6 +47,7 @@ from christmas.execution.protocol import (
     TradingState,
     Welcome,
 )
+from christmas.telemetry import crash
 from christmas.telemetry.events import Event, StateEvent
 
 logger = logging.getLogger(__name__)
@@ -124,7 +125,9 @@ class Server:
             self._server = None
         for session in tuple(self.sessions.values()):
             if goodbye is not None:
+                crash.point("gateway.goodbye.send")
                 session.send(Goodbye(reason=goodbye))
+                crash.point("gateway.goodbye.sent")
         for connection in tuple(self._connections):
             connection.end("goodbye")
         if self._handlers:
@@ -260,6 +263,7 @@ class Server:
         if admission.supersedes is not None:
             entries.insert(0, self._changed(session, "superseded", instance=before.instance))
         durable = asyncio.get_running_loop().create_future()
+        crash.point("gateway.fence.write")
         self._ledger.write(*entries, owner=owner.uid, then=lambda: _resolve(durable))
         old = self.sessions.pop(owner.uid, None)
         if old is not None:
@@ -271,6 +275,7 @@ class Server:
             old.ended()
         async with asyncio.timeout(FIRST_FRAME_S):
             await durable
+        crash.point("gateway.fence.written")
         now = book.fences[owner.uid]
         if now.instance != session.instance or now.epoch != owner.epoch:
             raise Refusal("InstanceSuperseded", "a newer process has taken over")
@@ -293,6 +298,7 @@ class Server:
             # It goes on where its strategy last answered, and knows no more than was known then.
             book = book_as_known(self._ledger.journal.recover(), clock_us)
         strategy = book.strategy(owner.uid, owner.strategy)
+        crash.point("gateway.welcome.send")
         session.send(
             Welcome(
                 strategy=owner.strategy,
@@ -313,6 +319,7 @@ class Server:
                 fees_paid=strategy.fees_paid,
             )
         )
+        crash.point("gateway.welcome.sent")
         for report in self._ledger.reports_after(owner.uid, 0 if self._is_lockstep else known):
             if report.sequence > known or report.effective_us > clock_us:
                 self._send_report(session, report)
@@ -425,16 +432,21 @@ class Server:
     def _on_report(self, uid: str, report: OrderReport, intent: OrderIntent) -> None:
         session = self.sessions.get(uid)
         if session is not None and report.sequence > session.reported:
-            session.reported = report.sequence
-            session.send(Report(report=report, intent=intent if intent.breaks_policy == "flatten" else None))
+            self._send_step(session, report, intent)
 
     def _send_report(self, session: Session, report: OrderReport) -> None:
         order = self._ledger.book.orders.get(report.client_order_id)
         intent = order.intent if order is not None else None
+        self._send_step(session, report, intent)
+
+    @staticmethod
+    def _send_step(session: Session, report: OrderReport, intent: OrderIntent | None) -> None:
+        crash.point("gateway.report.send")
         session.reported = report.sequence
         session.send(
             Report(report=report, intent=intent if intent is not None and intent.breaks_policy == "flatten" else None)
         )
+        crash.point("gateway.report.sent")
 
     def _changed(self, session: Session, state: str, *, instance: str = "") -> SessionChanged:
         return SessionChanged(

@@ -19,6 +19,7 @@ from christmas.brokers.paper.matching import PaperOrder
 from christmas.brokers.paper.metrics import LEDGER_WRITES
 from christmas.brokers.paper.tape import Tape
 from christmas.execution.order import Fill
+from christmas.telemetry import crash
 
 SCHEMA_VERSION: Final = 1
 _SCHEMA: Final = """
@@ -130,7 +131,9 @@ class Ledger:
             for symbol, tape in tapes.items():
                 if self._written_ticks.get(symbol) != tape.ticks:
                     self._write_tape(symbol, tape)
+            crash.point("gateway.venue.write")
             db.execute("COMMIT")
+            crash.point("gateway.venue.written")
         except BaseException:
             db.execute("ROLLBACK")
             raise

@@ -1,0 +1,128 @@
+"""Whole replays of recorded prints in lock-step, disturbed or not, and what they come to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import itertools
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import NamedTuple
+
+from christmas.fleet.process import ManagedProcess
+from christmas.fleet.state import StateFolder
+from christmas.fleet.stores import EmbeddedPostgres
+from tests.chaos.books import Books, read_database, read_journal, read_venue
+from tests.integration.replay import manifests
+from tests.integration.replay.fleet import Decisions, FleetRun, decision_bytes
+from tests.support.waiting import eventually
+
+
+class Stores(NamedTuple):
+    """Where replays put their rows and keys; None: each has embedded stores of its own."""
+
+    database_url: str | None = None
+    redis_url: str | None = None
+
+
+class Outcome(NamedTuple):
+    report: bytes
+    books: Books
+    decisions: dict[str, list[bytes]]
+
+
+class Scene(NamedTuple):
+    """What is replayed."""
+
+    folder: Path
+    file: Path
+    rows: int
+    quarantined: int = 0
+
+
+def everyone(folder: Path, file: Path, rows: int) -> Scene:
+    """The first ``rows`` prints of a recording, for one strategy of each kind."""
+    written = manifests.write(folder / "manifests", [manifests.broker(), *manifests.everyone()])
+    with gzip.open(file, "rt") as lines:
+        prints = list(itertools.islice(lines, rows + 1))
+    cut = folder / "prints.csv"
+    cut.write_text("".join(prints))
+    return Scene(written, cut, len(prints) - 1)
+
+
+def with_bad_prints(scene: Scene, *, every: int) -> Scene:
+    """The same with a print of no price behind each so many."""
+    header, *prints = scene.file.read_text().splitlines()
+    columns = header.split(",")
+    lines, bad = [header], 0
+    for number, line in enumerate(prints, start=1):
+        lines.append(line)
+        if number % every == 0:
+            values = line.split(",")
+            values[columns.index("trade_id")] = f"9{values[columns.index('trade_id')]}"
+            values[columns.index("price")] = "0.01"
+            lines.append(",".join(values))
+            bad += 1
+    file = scene.file.with_name("bad-prints.csv")
+    file.write_text("\n".join(lines) + "\n")
+    return scene._replace(file=file, quarantined=bad)
+
+
+def start(scene: Scene, state: Path, stores: Stores, *, crash_at: str = "") -> FleetRun:
+    """``crash_at``: as in CHRISTMAS_CRASH_AT."""
+    return FleetRun(
+        scene.folder,
+        [scene.file],
+        state,
+        database_url=stores.database_url,
+        redis_url=stores.redis_url,
+        environment={"CHRISTMAS_CRASH_AT": crash_at} if crash_at else {},
+    )
+
+
+async def outcome(run: FleetRun, report: bytes, stores: Stores) -> Outcome:
+    """What a replay that has ended comes to."""
+    content = json.loads(report)
+    market, session_id = f"paper.{content['replay_id']}", content["session_id"]
+    async with _database(run, stores) as url:
+        database = await read_database(url, market=market, session_id=session_id)
+    books = Books(read_journal(run.journal), read_venue(run.venue), database)
+    decided: Decisions = run.decisions()
+    return Outcome(report, books, decision_bytes(decided))
+
+
+def crash_points_left(run: FleetRun) -> list[str]:
+    """Lines of those that nothing has died of."""
+    (file,) = run.state.glob("replays/*/crash-points")
+    return file.read_text().splitlines()
+
+
+@contextlib.asynccontextmanager
+async def _database(run: FleetRun, stores: Stores) -> AsyncIterator[str]:
+    """The URL of the replay's database; an embedded one, which ended with the fleet, runs for the block."""
+    if stores.database_url is not None:
+        yield stores.database_url
+        return
+    (folder,) = run.state.glob("replays/*")
+    state = StateFolder(folder)
+    state.prepare()
+    store = EmbeddedPostgres(state, durable=False)
+    await store.prepare()
+    process: ManagedProcess = store.process()
+    await process.start()
+    try:
+        await eventually(lambda: _answers(store), within_s=30.0, what="the replay's PostgreSQL answers")
+        yield store.url
+    finally:
+        await process.stop(15.0)
+
+
+async def _answers(store: EmbeddedPostgres) -> bool:
+    return await store.probe() is None
+
+
+def outcome_now(run: FleetRun, report: bytes, stores: Stores) -> Outcome:
+    """`outcome` for those without an event loop."""
+    return asyncio.run(outcome(run, report, stores))

@@ -41,6 +41,7 @@ test-cluster: .venv/installed ## Against the cluster that KUBECONFIG names
 
 crds: .venv/installed ## Generate crds/ from the models in christmas.resources
 	$(BIN)/python -m christmas_operator.crds
+	cp crds/*.yaml charts/christmas/crds/
 
 lint: .venv/installed ## ruff, flake8, mypy strict, import contracts
 	$(BIN)/ruff check .

@@ -54,7 +54,6 @@ from christmas.resources.meta import duration_us, fraction
 from christmas.telemetry import crash
 from christmas.telemetry.events import AlertEvent, StateEvent
 from christmas.telemetry.priority import answer_at_once
-from christmas.telemetry.priority import answer_at_once
 from christmas.telemetry.process import ProcessContext
 from christmas.telemetry.publisher import EventPublisher
 

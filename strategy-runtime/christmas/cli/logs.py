@@ -81,7 +81,7 @@ def format_line(text: str) -> str:
     """A JSON log line for a person; any other line as it is."""
     try:
         record: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return text
     level = str(record.get("level", ""))
     stamp = str(record.get("time", ""))[11:23]

@@ -123,7 +123,7 @@ class ControlServer:
             return await self._handle(_requests.decode(line))
         except FleetError as error:
             return Answer(ok=False, what=error.what, mend=error.mend)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             return Answer(ok=False, what=f"not understood: {error}", mend="is this command line of another version?")
         except Exception as error:
             logger.exception("a request failed")

@@ -72,7 +72,7 @@ def decode_event(fields: dict[bytes, bytes]) -> Event | None:
     """None for what another version wrote."""
     try:
         return _decoder.decode(fields[b"e"])
-    except (KeyError, msgspec.MsgspecError):
+    except (KeyError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
 
 

@@ -19,7 +19,7 @@ def read_status(file: Path, pid: int) -> ProcessStatus | None:
     """What the process ``pid`` has written; None while it has not, or when the file is an earlier one's."""
     try:
         status = msgspec.json.decode(file.read_bytes(), type=ProcessStatus)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return status if status.pid == pid else None
 

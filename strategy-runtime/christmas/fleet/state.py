@@ -176,7 +176,7 @@ class StateFolder:
         for file in sorted(self.manifests.glob("*.json")):
             try:
                 found.append(msgspec.json.decode(file.read_bytes(), type=Strategy | Broker))
-            except msgspec.MsgspecError as error:
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 raise FleetError(
                     f"{file}: {error}", "written by another version? Move it away and apply again"
                 ) from None

@@ -60,6 +60,6 @@ async def announced_markets(redis: Redis) -> dict[str, AnnouncedMarket]:
         market: Any = name.decode(errors="backslashreplace")
         try:
             found[market] = _decode(value)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             logger.error("an announced market cannot be read", extra={"market": market, "error": str(error)})
     return found

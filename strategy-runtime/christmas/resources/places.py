@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import yaml
 
 from christmas.resources.problem import FieldPath, Problem, path_text
 
+_NODES_MAXIMUM: Final = 100_000
+"""Of one file, each alias counted with all that it stands for: a few lines of aliases can stand for billions."""
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -96,9 +98,10 @@ def read_documents(text: str, file: str) -> tuple[list[Document], list[Problem]]
     problems: list[Problem] = []
     loader = _Loader(text)
     try:
+        reading = _Reading(loader, problems)
         for node in _nodes(loader):
             document = Document(file, text, None)
-            document.data = _plain(loader, node, (), document, problems)
+            document.data = reading.plain(node, (), document)
             if document.data is not None:
                 documents.append(document)
     except yaml.MarkedYAMLError as error:
@@ -107,7 +110,17 @@ def read_documents(text: str, file: str) -> tuple[list[Document], list[Problem]]
         what = " ".join(part for part in (error.context, error.problem) if part)
         mend = "indent with spaces, not tabs" if "\\t" in what else ""
         problems.append(Problem(file=file, line=line, column=column, path="", what=f"not YAML: {what}", mend=mend))
-    except (yaml.YAMLError, RecursionError) as error:
+    except yaml.reader.ReaderError as error:
+        # Its position counts bytes with one loader and characters with the other.
+        code = error.character if isinstance(error.character, int) else ord(str(error.character)[:1] or "\0")
+        at = max(0, text.find(chr(max(0, code))))
+        line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+        what = f"not YAML: the character U+{max(0, code):04X} cannot be in it"
+        problems.append(Problem(file=file, line=line, column=column, path="", what=what, mend="take it out"))
+    except RecursionError:
+        what = "not a manifest: brackets within brackets, too many to be read"
+        problems.append(Problem(file=file, line=1, column=1, path="", what=what, mend="nest less deeply"))
+    except yaml.YAMLError as error:
         problems.append(Problem(file=file, line=1, column=1, path="", what=f"not YAML: {error}"))
     finally:
         loader.dispose()
@@ -121,33 +134,72 @@ def _nodes(loader: yaml.SafeLoader) -> Iterator[yaml.Node]:
             yield node
 
 
-def _plain(
-    loader: yaml.SafeLoader, node: yaml.Node, path: FieldPath, document: Document, problems: list[Problem]
-) -> Any:
-    document.values[path] = Place(node.start_mark.line + 1, node.start_mark.column + 1)
-    if isinstance(node, yaml.MappingNode):
+class _Reading:
+    """Turns the nodes of one file into plain data, and bounds what they may stand for."""
+
+    def __init__(self, loader: yaml.SafeLoader, problems: list[Problem]) -> None:
+        self._loader = loader
+        self._problems = problems
+        self._nodes = 0
+        self._within: set[int] = set()
+        """The nodes around this one: an alias of one of them has no end."""
+
+    def plain(self, node: yaml.Node, path: FieldPath, document: Document) -> Any:
+        self._nodes += 1
+        if self._nodes > _NODES_MAXIMUM or id(node) in self._within:
+            what = (
+                f"its aliases stand for more than {_NODES_MAXIMUM} values"
+                if self._nodes > _NODES_MAXIMUM
+                else "an alias of what it is within has no end"
+            )
+            raise yaml.constructor.ConstructorError(None, None, f"{what}; write the values out", node.start_mark)
+        document.values[path] = _place(node)
+        if isinstance(node, yaml.ScalarNode):
+            document.spans[path] = _Span(node.start_mark.index, node.end_mark.index, getattr(node, "style", None))
+            return self._scalar(node, path, document)
+        self._within.add(id(node))
+        try:
+            if isinstance(node, yaml.MappingNode):
+                return self._mapping(node, path, document)
+            return [self.plain(item, (*path, index), document) for index, item in enumerate(node.value)]
+        finally:
+            self._within.discard(id(node))
+
+    def _mapping(self, node: yaml.MappingNode, path: FieldPath, document: Document) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = str(loader.construct_object(key_node, deep=True))
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a key must be a word, not a list or a mapping", key_node.start_mark
+                )
+            key = str(self._scalar(key_node, path, document))
             child = (*path, key)
-            place = Place(key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             if key in result:
                 first = document.keys[child]
-                problems.append(
-                    Problem(
-                        file=document.file,
-                        line=place.line,
-                        column=place.column,
-                        path=path_text(child),
-                        what="written twice",
-                        mend=f"the first is in line {first.line}; keep one",
-                    )
-                )
+                self._tell(key_node, child, document, "written twice", f"the first is in line {first.line}; keep one")
                 continue
-            document.keys[child] = place
-            result[key] = _plain(loader, value_node, child, document, problems)
+            document.keys[child] = _place(key_node)
+            result[key] = self.plain(value_node, child, document)
         return result
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(loader, item, (*path, index), document, problems) for index, item in enumerate(node.value)]
-    document.spans[path] = _Span(node.start_mark.index, node.end_mark.index, getattr(node, "style", None))
-    return loader.construct_object(node, deep=True)
+
+    def _scalar(self, node: yaml.ScalarNode, path: FieldPath, document: Document) -> Any:
+        try:
+            return self._loader.construct_object(node, deep=True)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            # What PyYAML's constructors raise for text that looks like a date, a number, base64 and is none.
+            shown = node.value if len(node.value) <= 40 else f"{node.value[:40]}..."
+            kind = node.tag.rpartition(":")[2]
+            self._tell(node, path, document, f"{shown} is no {kind}", f'quote it to have it as text: "{shown}"')
+            return node.value
+
+    def _tell(self, node: yaml.Node, path: FieldPath, document: Document, what: str, mend: str) -> None:
+        place = _place(node)
+        self._problems.append(
+            Problem(
+                file=document.file, line=place.line, column=place.column, path=path_text(path), what=what, mend=mend
+            )
+        )
+
+
+def _place(node: yaml.Node) -> Place:
+    return Place(node.start_mark.line + 1, node.start_mark.column + 1)

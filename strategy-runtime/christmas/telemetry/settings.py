@@ -44,15 +44,15 @@ def load_settings(kind: type[S], path: str | Path) -> S:
     """Read a settings file, and the files that its URLs name; raises ValueError that names the file and the field."""
     try:
         settings = msgspec.json.decode(Path(path).read_bytes(), type=kind)
-    except (msgspec.MsgspecError, OSError) as error:
-        raise ValueError(f"{path}: {error}") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
+        raise ValueError(f"{path}: {error}; mend the file, it is JSON") from error
     read = {}
     for field in kind.__struct_fields__:
         value = getattr(settings, field)
         if field.endswith("_url") and isinstance(value, str) and value.startswith(_IN_A_FILE):
             try:
                 read[field] = Path(value.removeprefix(_IN_A_FILE)).read_text().strip()
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 raise ValueError(f"{path}: {field}: {error}") from error
             if not read[field]:
                 raise ValueError(f"{path}: {field}: {value.removeprefix(_IN_A_FILE)} is empty")

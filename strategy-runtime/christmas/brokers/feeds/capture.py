@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
+from typing import Final
 
 import msgspec
 
@@ -29,6 +30,8 @@ class _Envelope(msgspec.Struct, frozen=True):
     data: BinanceTrade
 
 
+_STAMP_MAXIMUM: Final = 19
+"""Digits of a time in ns, until the year 2286."""
 _envelope = msgspec.json.Decoder(_Envelope)
 _bare = msgspec.json.Decoder(BinanceTrade)
 
@@ -43,7 +46,7 @@ def captured_prints(
     symbols = {symbol.partition(":")[0].replace("/", ""): symbol for symbol in known}
     for line, text in lines:
         stamp, space, body = text.partition(b" ")
-        if not space or not stamp.isdigit():
+        if not space or not stamp.isdigit() or len(stamp) > _STAMP_MAXIMUM:
             raise FeedError(f"{place}, line {line}: no receiver's time in ns before the message; mend the line")
         if b'"e":"trade"' not in body:
             yield None
@@ -51,7 +54,7 @@ def captured_prints(
         try:
             trade = _envelope.decode(body).data if b'"data"' in body else _bare.decode(body)
             price, quantity = Decimal(trade.price), Decimal(trade.quantity)
-        except (msgspec.MsgspecError, InvalidOperation) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, InvalidOperation) as error:
             raise FeedError(f"{place}, line {line}: not a trade message: {error}; mend or remove the line") from None
         if trade.kind != "MARKET":
             yield None

@@ -15,6 +15,7 @@ from christmas.brokers.feeds.error import FeedError
 from christmas.brokers.feeds.metrics import MESSAGES
 from christmas.brokers.feeds.source import Source
 from christmas.brokers.port import FeedProgress
+from christmas.market.quality import TRADE_ID_MAXIMUM
 from christmas.market.raw import FeedTick
 from christmas.market.tick import MICROSECONDS_PER_SECOND
 
@@ -152,7 +153,7 @@ class _Pass:
 
     def add(self, timed: TimedPrint) -> None:
         paced_us, tick = timed
-        number = int(tick.trade_id) if tick.trade_id.isdigit() else 0
+        number = _number(tick.trade_id)
         if not self.prints:
             self._first_us = self._last_us = paced_us
             self._first_id = self._last_id = number
@@ -168,11 +169,17 @@ class _Pass:
         moved_us = repeat * step_us
         if tick.high is not None:
             trade_id = str(int(tick.trade_id) + moved_us // 1000)
-        elif tick.trade_id.isdigit():
-            trade_id = str(int(tick.trade_id) + repeat * (self._last_id - self._first_id + 1))
+        elif number := _number(tick.trade_id):
+            trade_id = str(number + repeat * (self._last_id - self._first_id + 1))
         else:
             trade_id = f"{tick.trade_id}~{repeat}"
         return paced_us + moved_us, msgspec.structs.replace(tick, time_us=tick.time_us + moved_us, trade_id=trade_id)
+
+
+def _number(trade_id: str) -> int:
+    """An id that is a plain number as such, any other as 0."""
+    plain = trade_id.isascii() and trade_id.isdigit() and len(trade_id) <= TRADE_ID_MAXIMUM
+    return int(trade_id) if plain else 0
 
 
 class _Pacer:

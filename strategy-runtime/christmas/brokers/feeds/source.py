@@ -141,19 +141,21 @@ class Source:
         file = self._parquet()
         import pyarrow as arrow  # noqa: PLC0415
 
-        header = list(file.schema_arrow.names)
-        yield 1, header
         number = 1
-        for batch in file.iter_batches(batch_size=_PARQUET_ROWS):
-            columns = []
-            for column in batch.columns:
-                # ns would come out as a type of pandas, which need not be there.
-                times = arrow.types.is_timestamp(column.type)
-                cast = column.cast(arrow.timestamp("us", tz=column.type.tz), safe=False) if times else column
-                columns.append(["" if value is None else str(value) for value in cast.to_pylist()])
-            for row in zip(*columns, strict=True):
-                number += 1
-                yield number, row
+        try:
+            yield number, list(file.schema_arrow.names)
+            for batch in file.iter_batches(batch_size=_PARQUET_ROWS):
+                columns = []
+                for column in batch.columns:
+                    # ns would come out as a type of pandas, which need not be there.
+                    times = arrow.types.is_timestamp(column.type)
+                    cast = column.cast(arrow.timestamp("us", tz=column.type.tz), safe=False) if times else column
+                    columns.append(["" if value is None else str(value) for value in cast.to_pylist()])
+                for row in zip(*columns, strict=True):
+                    number += 1
+                    yield number, row
+        except (OSError, OverflowError, ValueError, arrow.ArrowException) as error:
+            raise FeedError(f"{self.path}, after row {number}: {error}; the file is broken, write it again") from error
 
 
 class _OwningGzip(gzip.GzipFile):

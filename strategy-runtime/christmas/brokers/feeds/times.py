@@ -7,7 +7,9 @@ from decimal import Decimal, InvalidOperation
 
 from christmas.market.tick import MICROSECONDS_PER_SECOND
 
-_SECONDS_BELOW, _MILLISECONDS_BELOW, _MICROSECONDS_BELOW = 10**11, 10**14, 10**17
+_SECONDS_BELOW, _MILLISECONDS_BELOW, _MICROSECONDS_BELOW, _NANOSECONDS_BELOW = 10**11, 10**14, 10**17, 10**20
+_LONGEST = 64
+"""Characters of a time; more digits than that are no number that anybody wants to compute with."""
 
 
 def parse_time_us(text: str) -> int:
@@ -16,7 +18,9 @@ def parse_time_us(text: str) -> int:
     The unit of a number is told by its size, which is unambiguous from 1973 to 5138.
     Raises ValueError.
     """
-    if text.isdigit():
+    if len(text) > _LONGEST:
+        raise ValueError(f"not a time: {len(text)} characters")
+    if text.isascii() and text.isdigit():
         return _epoch_us(int(text))
     try:
         moment = datetime.fromisoformat(text)
@@ -25,7 +29,7 @@ def parse_time_us(text: str) -> int:
             number = Decimal(text)
         except InvalidOperation:
             number = Decimal("nan")
-        if not number.is_finite() or number < 0:
+        if not number.is_finite() or not 0 <= number < _NANOSECONDS_BELOW:
             raise ValueError("not a time: write 2024-08-08T23:54:15.342Z or an epoch number") from None
         return _epoch_us(number)
     if moment.tzinfo is None:

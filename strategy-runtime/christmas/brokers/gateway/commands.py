@@ -39,6 +39,8 @@ class Commands:
         self._quotes = quotes
         self._on_trading = on_trading
         self._stepped = asyncio.Event()
+        self._flattening = asyncio.Lock()
+        """Two at a time would each sell the same lots: our own exits do not pass the risk gate."""
         ledger.on_step.append(lambda uid, _report: self._on_step(uid))
 
     async def run(self, command: Command) -> CommandResult:
@@ -55,7 +57,8 @@ class Commands:
                 await self._ledger.journal.flushed()
                 return CommandResult(ok=True, message=f"{count} orders are being cancelled")
             case "flatten":
-                return await self._flatten(command)
+                async with self._flattening:
+                    return await self._flatten(command)
             case "orders":
                 return CommandResult(ok=True, message="", orders=self._orders(command.strategy))
             case "positions":

@@ -9,6 +9,7 @@ import time
 from typing import Final
 
 from christmas.brokers.gateway import metrics
+from christmas.brokers.gateway.form import check_form
 from christmas.brokers.gateway.ledger import Owner
 from christmas.brokers.permit import Permit
 from christmas.execution.protocol import (
@@ -75,7 +76,9 @@ class Connection:
         if body is None:
             return None
         self.heard_at = time.monotonic()
-        return decode_runtime_frame(body)
+        frame = decode_runtime_frame(body)
+        check_form(frame)
+        return frame
 
     def beat(self, now_s: float) -> None:
         """Called a few times a second: ping a silent line, end a dead one."""

@@ -47,7 +47,7 @@ def broker_of(settings: GatewaySettings) -> Broker:
         return settings.broker
     try:
         return msgspec.json.decode(Path(settings.broker_file or "").read_bytes(), type=Broker)
-    except (msgspec.MsgspecError, OSError) as error:
+    except (msgspec.MsgspecError, ValueError, OSError) as error:
         raise ValueError(f"{settings.broker_file}: {error}") from error
 
 

@@ -58,7 +58,7 @@ class FaultSwitch:
             self._seen = seen
             try:
                 self._faults = msgspec.json.decode(self._path.read_bytes(), type=Faults)
-            except (msgspec.MsgspecError, OSError) as error:
+            except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
                 _logger.warning("faults file ignored", extra={"file": str(self._path), "error": str(error)})
             else:
                 _logger.info("faults changed", extra={"file": str(self._path)})

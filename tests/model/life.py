@@ -61,9 +61,7 @@ _decoder: msgspec.json.Decoder[JournalEntry] = msgspec.json.Decoder(JournalEntry
 
 def broker_spec() -> BrokerSpec:
     return BrokerSpec(
-        instruments=(
-            InstrumentSpec(symbol=SYMBOL, price_increment="1", lot_size=str(LOT_SIZE), minimum_notional="0"),
-        ),
+        instruments=(InstrumentSpec(symbol=SYMBOL, price_increment="1", lot_size=str(LOT_SIZE), minimum_notional="0"),),
         fees=FeesSpec(maker="0.02%", taker="0.05%"),
         paper=PaperSpec(cash=str(CASH), order_latency="1ms", report_latency="1ms", participation="100%"),
     )

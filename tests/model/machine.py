@@ -96,6 +96,7 @@ class OrderLife(RuleBasedStateMachine):
             for task in self.commands:
                 task.cancel()
             await before.end()
+            await _nothing_left()
             self.commands.clear()
             self.reference.forget()
             assert before.venue.broken == []
@@ -103,10 +104,9 @@ class OrderLife(RuleBasedStateMachine):
         self.life = Life(folder)
         await self.life.start(self.ticks, self.clock_us)
         for strategy in STRATEGIES:
-            peer = self.peers.get(strategy)
-            if peer is None:
-                peer = self.peers[strategy] = Peer(strategy, 1, secrets.token_hex(4))
-            await self._connect(peer)
+            if strategy not in self.peers:
+                self.peers[strategy] = Peer(strategy, 1, secrets.token_hex(4))
+            await self._connect(self.peers[strategy])
 
     async def _connect(self, peer: Peer) -> None:
         await peer.connect(self.life.address, permit_for(peer.strategy, peer.epoch))
@@ -121,8 +121,8 @@ class OrderLife(RuleBasedStateMachine):
         async with asyncio.timeout(SETTLED_WITHIN_S):
             await self._heard()
             await self.life.settled()
-            while any(peer.last < len(self.life_steps(name)) for name, peer in self.peers.items() if peer.is_open):
-                await asyncio.sleep(0.0005)
+            for peer in self.peers.values():
+                await peer.told_up_to(self._steps(peer.strategy))
 
     async def _heard(self) -> None:
         """Give what was sent the time to be read."""
@@ -130,9 +130,9 @@ class OrderLife(RuleBasedStateMachine):
             await asyncio.sleep(0)
         await self.life.journal.flushed()
 
-    def life_steps(self, strategy: str) -> range:
+    def _steps(self, strategy: str) -> int:
         book = self.life.ledger.book.strategies.get(f"uid-{strategy}")
-        return range(0 if book is None else book.reports)
+        return 0 if book is None else book.reports
 
     def finish_step(self, *, wait: bool) -> None:
         if wait:
@@ -214,18 +214,8 @@ class OrderLife(RuleBasedStateMachine):
         peer = self.peers[by]
         if peer.is_open:
             peer.cancel(CancelIntent(client_order_id=order, decided_us=self.life.quotes.clock_us))
-        before = self.reference.status.get(order)
+        self.reference.withdrawals.add(f"{by} {order}")
         self.finish_step(wait=wait)
-        if by != order.partition("-")[0] and before is OrderStatus.ACCEPTED:
-            owned = self.life.ledger.book.orders.get(order)
-            others = owned is not None and owned.cancel_requested and order not in self._cancelled
-            assert not others, "a strategy withdrew the order of another"
-        elif peer.is_open:
-            self._cancelled.add(order)
-
-    @initialize()
-    def _no_cancels(self) -> None:
-        self._cancelled: set[str] = set()
 
     # --- sessions ------------------------------------------------------------------------------
 
@@ -291,7 +281,7 @@ class OrderLife(RuleBasedStateMachine):
         self._read_journal()
         steps = self.reference.told[peer.strategy]
         assert peer.first <= len(steps), f"a welcome told of report {peer.first}, the journal has {len(steps)}"
-        told = {order.intent.client_order_id: order for order in peer.welcome.orders}
+        told = {order.intent.client_order_id: order for order in peer.first_orders}
         at_welcome: dict[str, tuple[OrderStatus, int]] = {}
         for step in steps[: peer.first]:
             at_welcome[step.client_order_id] = (step.status, step.filled_lots)
@@ -463,6 +453,7 @@ class OrderLife(RuleBasedStateMachine):
             for peer in (*self.peers.values(), *self.superseded):
                 await peer.hang_up()
             await self.life.end()
+            await _nothing_left()
 
         try:
             if self.lives:
@@ -472,3 +463,11 @@ class OrderLife(RuleBasedStateMachine):
                 patch.stop()
             self.loop.close()
             shutil.rmtree(self.root, ignore_errors=True)
+
+
+async def _nothing_left() -> None:
+    """What a process takes with it when it dies: all its tasks."""
+    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

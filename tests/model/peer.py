@@ -13,6 +13,7 @@ from christmas.execution.protocol import (
     CommandResult,
     GatewayFrame,
     Hello,
+    KnownOrder,
     Refused,
     Report,
     RuntimeFrame,
@@ -35,12 +36,14 @@ class Peer:
         self.instance = instance
         self.welcome: Welcome | None = None
         self.refused: Refused | None = None
+        self.first_orders: tuple[KnownOrder, ...] = ()
         self.told: dict[int, OrderReport] = {}
         self.first = 0
         """The last report before this process came: its welcome held everything up to there."""
         self.broken: list[str] = []
         self.is_open = False
         self._opened = asyncio.Event()
+        self._came = asyncio.Event()
         self._writer: asyncio.StreamWriter | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -67,6 +70,12 @@ class Peer:
         self._task = asyncio.create_task(self._read(reader, was_new=was_new))
         async with asyncio.timeout(_DEADLINE_S):
             await self._opened.wait()
+
+    async def told_up_to(self, sequence: int) -> None:
+        """Return when it has that report, or no connection."""
+        while self.is_open and self.last < sequence:
+            self._came.clear()
+            await self._came.wait()
 
     def submit(self, intent: OrderIntent) -> None:
         self._send(Submit(intent=intent))
@@ -103,6 +112,7 @@ class Peer:
         finally:
             self.is_open = False
             self._opened.set()
+            self._came.set()
 
     def _take(self, frame: GatewayFrame, *, was_new: bool) -> None:
         match frame:
@@ -111,6 +121,7 @@ class Peer:
                 self.is_open = True
                 if was_new:
                     self.first = frame.last_report_sequence
+                    self.first_orders = frame.orders
                 self._opened.set()
             case Refused():
                 self.refused = frame
@@ -120,6 +131,7 @@ class Peer:
                 if report.sequence != self.last + 1:
                     self.broken.append(f"{self.strategy}: report {report.sequence} after {self.last}")
                 self.told[report.sequence] = report
+                self._came.set()
             case _:
                 pass
 

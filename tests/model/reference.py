@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from christmas.brokers.paper.ledger import Statement
-from christmas.execution.journal import FillRecorded, JournalEntry, OrderChanged, OrderWritten
+from christmas.execution.journal import CancelWritten, FillRecorded, JournalEntry, OrderChanged, OrderWritten
 from christmas.execution.order import Fill, OrderIntent, OrderReport, OrderStatus
 
 FINAL = {
@@ -30,6 +30,8 @@ class Reference:
         self.sent: dict[str, tuple[str, OrderIntent]] = {}
         self.forbidden: dict[str, str] = {}
         """Order ids that must never be accepted, and why."""
+        self.withdrawals: set[str] = set()
+        """``strategy order``: who has asked for which cancel."""
         self._initial = cash
         self._lot_size = lot_size
         self.forget()
@@ -59,6 +61,8 @@ class Reference:
                     wrong += self._wrote(entry)
                 case FillRecorded():
                     wrong += self._filled(entry.fill)
+                case CancelWritten():
+                    wrong += self._withdrawn(entry)
                 case OrderChanged():
                     wrong += self._changed(entry)
                 case _:
@@ -78,6 +82,14 @@ class Reference:
         strategy, intent = self.sent[key]
         if (strategy, intent) != (entry.strategy, entry.intent):
             return [f"{key} was written with another content than was sent first"]
+        return []
+
+    def _withdrawn(self, entry: CancelWritten) -> list[str]:
+        key = entry.intent.client_order_id
+        if self.written[key].strategy != entry.strategy:
+            return [f"{key} was withdrawn by {entry.strategy}, whose order it is not"]
+        if f"{entry.strategy} {key}" not in self.withdrawals and "by hand" not in entry.intent.reason:
+            return [f"{key} was withdrawn, and nobody asked for it"]
         return []
 
     def _filled(self, fill: Fill) -> list[str]:

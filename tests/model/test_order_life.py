@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from tests.model.machine import OrderLife
 
@@ -16,6 +16,8 @@ OrderLife.TestCase.settings = settings(
     stateful_step_count=60 if EXAMPLES else 30,
     deadline=None,
     derandomize=not EXAMPLES,
+    # A long run is to find; what it finds is printed as it was, and made small afterwards.
+    phases=(Phase.generate,) if EXAMPLES else (Phase.generate, Phase.shrink),
     database=None,
     print_blob=True,
     suppress_health_check=list(HealthCheck),

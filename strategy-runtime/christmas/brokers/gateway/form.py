@@ -51,7 +51,7 @@ def _intent(intent: OrderIntent) -> None:
     _within("intent.lots", intent.lots, -_NUMBER_MAXIMUM)
     if intent.price is not None and not _is_exact(intent.price):
         raise ProtocolError(
-            f"intent.price is no price; give a finite decimal of at most {PRICE_DIGITS} digits on either side of the point"
+            f"intent.price is no price; give a finite decimal, at most {PRICE_DIGITS} digits on each side of the point"
         )
 
 

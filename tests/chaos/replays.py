@@ -9,15 +9,21 @@ import itertools
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from christmas.fleet.process import ManagedProcess
 from christmas.fleet.state import StateFolder
 from christmas.fleet.stores import EmbeddedPostgres
 from tests.chaos.books import Books, read_database, read_journal, read_venue
+from tests.chaos.findings import differences, findings
 from tests.integration.replay import manifests
 from tests.integration.replay.fleet import Decisions, FleetRun, decision_bytes
+from tests.support.data import MINUTE_BARS
 from tests.support.waiting import eventually
+
+
+BAD_PRINT_EVERY: Final = 500
+"""So that the way of refused prints is disturbed too."""
 
 
 class Stores(NamedTuple):
@@ -82,6 +88,17 @@ def start(scene: Scene, state: Path, stores: Stores, *, crash_at: str = "") -> F
     )
 
 
+def wrong(scene: Scene, outcome: Outcome, undisturbed: Outcome) -> list[str]:
+    """What is wrong with a replay in itself, and in what it is not the undisturbed one."""
+    found = findings(outcome.books, ticks=scene.rows, quarantined=scene.quarantined)
+    found += differences(outcome.books, undisturbed.books)
+    if outcome.report != undisturbed.report:
+        found.append("another report")
+    if outcome.decisions != undisturbed.decisions:
+        found.append("other decisions")
+    return found
+
+
 async def outcome(run: FleetRun, report: bytes, stores: Stores) -> Outcome:
     """What a replay that has ended comes to."""
     content = json.loads(report)
@@ -126,3 +143,15 @@ async def _answers(store: EmbeddedPostgres) -> bool:
 def outcome_now(run: FleetRun, report: bytes, stores: Stores) -> Outcome:
     """`outcome` for those without an event loop."""
     return asyncio.run(outcome(run, report, stores))
+
+
+def of_bars(folder: Path, data: Path) -> Scene:
+    """Days of one-minute bars: a market that is long enough for Redis to be trimmed."""
+    rows = 2_500
+    slow = manifests.strategy("slow", timeframe="5m", rules={"entry": "rsi(14) < 30", "exit": "rsi(14) > 60"})
+    written = manifests.write(folder / "manifests", [manifests.broker(), slow])
+    with gzip.open(data / MINUTE_BARS, "rt") as lines:
+        prints = list(itertools.islice(lines, rows + 1))
+    cut = folder / "bars.csv"
+    cut.write_text("".join(prints))
+    return Scene(written, cut, rows)

@@ -117,9 +117,9 @@ class EmbeddedPostgres:
             threading.Thread(target=os.sync, name="sync", daemon=True).start()
 
     def process(self) -> ManagedProcess:
-        lasting = (
-            () if self._durable else ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
-        )
+        # What is not synced outlives the end of a process, but not that of the machine. A commit that were not even
+        # written (synchronous_commit=off) would be gone when the server recovers from the kill of one connection.
+        lasting = () if self._durable else ("-c", "fsync=off", "-c", "full_page_writes=off")
         arguments = [
             *(str(_postgres_binaries() / "postgres"), "-D", str(self._data), "-k", str(self._state.sockets)),
             *("-c", "listen_addresses=", "-c", "unix_socket_permissions=0700", "-c", "max_connections=50"),

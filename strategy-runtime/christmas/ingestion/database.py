@@ -30,6 +30,9 @@ async def connect(database_url: str, purpose: str) -> AsyncIterator[Connection]:
         command_timeout=STATEMENT_DEADLINE_S,
         server_settings={
             "application_name": f"christmas-{purpose}"[:63],
+            # What is committed is then removed from Redis and from the journal: whatever the server's own default,
+            # a commit must outlive the server.
+            "synchronous_commit": "on",
             "tcp_keepalives_idle": "10",
             "tcp_keepalives_interval": "5",
             "tcp_keepalives_count": "3",

@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 
 SYMBOL = "BTC/USDT"
+NAMES = ("stopping", "patient", "trailing", "aging", "ticker")
+"""Those of `everyone`."""
 Manifest = dict[str, Any]
 
 _TICKER = '''"""Buys upon a print, not upon a bar: whenever the price has fallen from one print to the next."""

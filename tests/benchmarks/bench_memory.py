@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from tests.benchmarks.bench_latency import capture, manifests
+from tests.benchmarks.bench_latency import RULES, capture, manifests
 from tests.benchmarks.fleet import Fleet, ending_cleanly
 from tests.benchmarks.results import Row, arguments_of, tell
 
@@ -64,14 +64,14 @@ def _sampled(fleet: Fleet, is_over: Callable[[], bool], within_s: float) -> Peak
 
 
 def of_stream(seconds: float) -> list[Row]:
-    with Fleet(manifests(capture())) as fleet:
+    with Fleet(manifests(capture(), tuple(RULES))) as fleet:
         fleet.wait_for("trading", lambda: fleet.is_ready("runtime", "on-ticks") or None, 60.0)
         ends = time.monotonic() + seconds
         return _sampled(fleet, lambda: time.monotonic() > ends, seconds + 60.0).rows("stream at 1x")
 
 
 def of_replay() -> list[Row]:
-    with Fleet(manifests(capture()), "--replay", str(capture()), "--speed", "max") as fleet:
+    with Fleet(manifests(capture(), tuple(RULES)), "--replay", str(capture()), "--speed", "max") as fleet:
         state = fleet.state
 
         def is_over() -> bool:

@@ -21,7 +21,6 @@ from tests.integration.replay.fleet import Decisions, FleetRun, decision_bytes
 from tests.support.data import MINUTE_BARS
 from tests.support.waiting import eventually
 
-
 BAD_PRINT_EVERY: Final = 500
 """So that the way of refused prints is disturbed too."""
 

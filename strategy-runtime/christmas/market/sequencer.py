@@ -6,6 +6,7 @@ a whole second k is published, the clock has been advanced to k; a tick before t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
@@ -16,6 +17,8 @@ from christmas.market.quality import Duplicate, QualityLimits, Reason, Refusal, 
 from christmas.market.raw import FeedTick
 from christmas.market.stream import Message, Quarantined, StreamState
 from christmas.market.tick import MICROSECONDS_PER_SECOND, ClockAdvance, Tick, TickBatch
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Sequenced(msgspec.Struct, kw_only=True):
@@ -51,6 +54,7 @@ class Sequencer:
         }
         self._sequences = {symbol: state.sequences.get(symbol, 0) for symbol in instruments}
         self._clock_us = state.clock_us
+        self._refused_before = Counter(map(_encode, state.refused_prints))
 
     @property
     def clock_us(self) -> int:
@@ -88,7 +92,7 @@ class Sequencer:
                 else judge.judge(raw, clock_us, now_us)
             )
             if not isinstance(verdict, Tick):
-                if isinstance(verdict, Duplicate):
+                if isinstance(verdict, Duplicate) or self._was_refused(raw):
                     duplicates += 1
                 else:
                     quarantined.append(_quarantine(raw, verdict, received_us))
@@ -120,6 +124,16 @@ class Sequencer:
             return []
         self._clock_us = boundary_us
         return [ClockAdvance(time_us=boundary_us)]
+
+    def _was_refused(self, raw: FeedTick) -> bool:
+        """Whether an earlier sequencer has quarantined this very print: a feed that goes on repeats a little."""
+        if not self._refused_before:
+            return False
+        key = _encode(raw)
+        if not self._refused_before[key]:
+            return False
+        self._refused_before[key] -= 1
+        return True
 
     def _flush(self, symbol: str, run: list[Tick], messages: list[Message]) -> None:
         if run:

@@ -55,6 +55,8 @@ class StreamState(msgspec.Struct, frozen=True, kw_only=True):
     known_from_us: dict[str, int] = {}
     """By symbol: ``recent`` holds all ticks from this time on."""
     refused: int = 0
+    refused_prints: list[FeedTick] = []
+    """The newest of them, that are known again when they come once more after a restart."""
     answered_us: int | None = None
     """In lock-step: what strategies have answered for before the last write. None: not a market in lock-step."""
 

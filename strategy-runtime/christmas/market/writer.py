@@ -14,6 +14,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from christmas.market import metrics
+from christmas.market.raw import FeedTick
 from christmas.market.sequencer import Sequenced, coalesce
 from christmas.market.stream import (
     ANSWERED_FIELD,
@@ -42,8 +43,10 @@ AlertHandler = Callable[[str, str], None]
 _TICKS_A_TRANSACTION: Final = 2_000
 _RESTORABLE_TICKS: Final = 10_000
 _SEED_TICKS: Final = 20_000
+_SEED_REFUSED: Final = 1_000
 _encoder = msgspec.json.Encoder()
 _encode, _encode_lines = _encoder.encode, _encoder.encode_lines
+_decode_quarantined = msgspec.json.Decoder(Quarantined).decode
 _decode_tick = msgspec.json.Decoder(Tick).decode
 
 
@@ -91,9 +94,10 @@ class TickWriter:
         """Where the stream stands in Redis, for `Sequencer` and for this writer; call it once, before writing."""
         commands: list[Command] = [
             ("HGETALL", self._stream_key),
+            ("XREVRANGE", quarantine_key(self._market), "+", "-", "COUNT", _SEED_REFUSED),
             *(("ZRANGE", ticks_key(self._market, symbol), -_SEED_TICKS, -1) for symbol in symbols),
         ]
-        fields, *sets = await self._insist(commands)
+        fields, refused, *sets = await self._insist(commands)
         state = parse_stream(fields)
         recent: dict[str, list[Tick]] = {}
         known_from_us = dict(state.trimmed_us)
@@ -108,7 +112,9 @@ class TickWriter:
         self._newest_us = max([state.clock_us, *(ticks[-1].time_us for ticks in recent.values() if ticks)])
         self._refused = state.refused
         self._trimmer.begin(self._newest_us)
-        return msgspec.structs.replace(state, recent=recent, known_from_us=known_from_us)
+        return msgspec.structs.replace(
+            state, recent=recent, known_from_us=known_from_us, refused_prints=_prints_of(refused)
+        )
 
     async def write_sequenced(self, sequenced: Sequenced) -> None:
         """Write all that came of some prints, and count it."""
@@ -311,6 +317,18 @@ class _Written:
             ("PUBLISH", clock_channel(market) if symbol is None else ticks_key(market, symbol), payload)
             for symbol, payload in self.payloads
         ]
+
+
+def _prints_of(entries: object) -> list[FeedTick]:
+    """The prints of entries of the quarantine, as XREVRANGE answers them."""
+    if not isinstance(entries, list):
+        raise TypeError(f"XREVRANGE answered {entries!r}")
+    prints = []
+    for _, fields in entries:
+        # One that another version wrote is only not known again.
+        with contextlib.suppress(msgspec.MsgspecError):
+            prints.append(_decode_quarantined(fields[1]).print)
+    return prints
 
 
 def _transactions(messages: Sequence[Message], quarantined: Sequence[Quarantined]) -> Iterator[_Written]:

@@ -110,6 +110,15 @@ def test_it_goes_on_where_an_earlier_one_stopped() -> None:
     assert sequenced.duplicates == 1
 
 
+def test_a_refused_print_that_comes_again_after_a_restart_is_not_refused_twice() -> None:
+    """As often as it was refused before; once more is once more."""
+    bad, other = feed_tick(1, START_US, symbol="DOGE/USDT"), feed_tick(2, START_US, symbol="DOGE/USDT")
+    sequencer = Sequencer(INSTRUMENTS, state=StreamState(refused=2, refused_prints=[bad, bad]))
+    again = sequencer.accept([bad, other, bad, bad])
+    assert [each.print for each in again.quarantined] == [other, bad]
+    assert again.duplicates == 2
+
+
 @given(
     st.lists(st.tuples(st.booleans(), st.integers(0, 8_000), st.integers(0, 30)), max_size=60),
     st.lists(st.integers(1, 7), min_size=1, max_size=10),

@@ -8,7 +8,9 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-ClockTime = Annotated[str, msgspec.Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+ClockTime = Annotated[
+    str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description="A time of day: 09:00.")
+]
 Weekday = Annotated[int, msgspec.Meta(ge=1, le=7)]
 
 
@@ -16,17 +18,21 @@ class TradingSession(msgspec.Struct, frozen=True, kw_only=True):
     """One span of a trading day in the venue's own time zone; ``closes`` is exclusive."""
 
     opens: ClockTime
+    """The first minute of it."""
     closes: ClockTime
-    weekdays: tuple[Weekday, ...] = (1, 2, 3, 4, 5)
+    """The first minute after it."""
+    weekdays: Annotated[tuple[Weekday, ...], msgspec.Meta(max_length=7)] = (1, 2, 3, 4, 5)
     """ISO weekdays, Monday is 1."""
 
 
 class TradingHours(msgspec.Struct, frozen=True, kw_only=True):
     """Sessions of a week, and the days on which there is none."""
 
-    timezone: str
-    sessions: tuple[TradingSession, ...]
-    holidays: tuple[str, ...] = ()
+    timezone: Annotated[str, msgspec.Meta(max_length=64)]
+    """By its IANA name: Asia/Seoul."""
+    sessions: Annotated[tuple[TradingSession, ...], msgspec.Meta(max_length=20)]
+    """None of them may pass midnight."""
+    holidays: Annotated[tuple[Annotated[str, msgspec.Meta(max_length=10)], ...], msgspec.Meta(max_length=366)] = ()
     """ISO dates in the venue's time zone."""
 
     def is_open(self, time_us: int) -> bool:

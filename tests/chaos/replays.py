@@ -146,7 +146,7 @@ def outcome_now(run: FleetRun, report: bytes, stores: Stores) -> Outcome:
 
 def of_bars(folder: Path, data: Path) -> Scene:
     """Days of one-minute bars: a market that is long enough for Redis to be trimmed."""
-    rows = 2_500
+    rows = 15_000
     slow = manifests.strategy("slow", timeframe="5m", rules={"entry": "rsi(14) < 30", "exit": "rsi(14) > 60"})
     written = manifests.write(folder / "manifests", [manifests.broker(), slow])
     with gzip.open(data / MINUTE_BARS, "rt") as lines:

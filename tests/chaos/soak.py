@@ -35,6 +35,7 @@ from tests.support.data import SPOT_BTC, shared_data_folder
 
 _REPLAY_S = 240.0
 _ROWS = 9_757
+_WORDS = 600
 
 
 def main() -> int:
@@ -79,7 +80,7 @@ def _told(
     try:
         found = wrong(scene, _one(scene, state, disturb, crash_at=crash_at), undisturbed)
     except ReplayFailed as error:
-        found = [str(error)]
+        found = [str(error)[:_WORDS]]
     _say(f"{what}: {time.monotonic() - begun:.0f} s: {'; '.join(found) or 'as undisturbed'}")
     if not found:
         shutil.rmtree(state, ignore_errors=True)

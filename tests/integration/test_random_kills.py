@@ -30,6 +30,19 @@ def test_thirty_kills_change_nothing(spot: Scene, undisturbed: Outcome, tmp_path
     assert wrong(spot, outcome_now(run, report, Stores()), undisturbed) == []
 
 
+def test_a_gateway_and_a_runtime_that_die_together_change_nothing(
+    spot: Scene, undisturbed: Outcome, tmp_path: Path
+) -> None:
+    """What the one has decided and the other has not written down is decided anew."""
+    planned = kills.together(1, NAMES)
+    with start(spot, tmp_path, Stores()) as run:
+        run.wait_for(lambda: run.orders_written() > 0)
+        done = kills.carry_out(run, planned)
+        report = run.report(within_s=240.0)
+    assert len(done) == 2 * len(NAMES)
+    assert wrong(spot, outcome_now(run, report, Stores()), undisturbed) == []
+
+
 def test_a_plan_is_a_function_of_its_seed_and_hits_everybody() -> None:
     assert kills.plan(7, NAMES) == kills.plan(7, NAMES)
     assert kills.plan(7, NAMES) != kills.plan(8, NAMES)

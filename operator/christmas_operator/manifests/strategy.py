@@ -14,7 +14,11 @@ from christmas_operator.manifests.common import BROKER_LABEL, immutable_config, 
 from christmas_operator.manifests.context import BuildContext, Manifest, OwnerRef
 from christmas_operator.manifests.pod import SETTINGS_FOLDER, SPEC_FOLDER, container, pod_template, secret_volume
 
-_DEFAULTS: Final = {field.name: field.default for field in msgspec.structs.fields(StrategySpec) if not field.required}
+_DEFAULTS: Final = {
+    field.name: field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+    for field in msgspec.structs.fields(StrategySpec)
+    if not field.required
+}
 _NOT_THE_PROCESS: Final = (
     "state",
     "update_policy",

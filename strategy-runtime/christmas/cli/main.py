@@ -33,6 +33,9 @@ _VERBS: Final[dict[str, _Verb]] = {
     "orders": _Verb("christmas.cli.trading", "List orders.", "Trading"),
     "positions": _Verb("christmas.cli.trading", "List open positions.", "Trading"),
     "stats": _Verb("christmas.cli.trading", "Show results, realised and marked to market.", "Trading"),
+    "audit": _Verb(
+        "christmas.cli.audit", "Compare journal, venue and database, and tell every difference.", "Trading"
+    ),
     "kill": _Verb("christmas.cli.kill", "Halt an account or a strategy at once and cancel its orders.", "Trading"),
     "logs": _Verb("christmas.cli.logs", "Show what a process has logged.", "Trading"),
 }

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import click
-
 from christmas.fleet.control import Answer, GetFleet, Request, ask
 from christmas.fleet.errors import NotRunningError
 from christmas.fleet.state import StateFolder, default_state_folder
@@ -22,12 +20,6 @@ def state_folder(path: Path | None) -> StateFolder:
 def request(path: Path | None, message: Request) -> Answer:
     """The supervisor's answer; raises FleetError."""
     return asyncio.run(ask(state_folder(path).control_socket, message))
-
-
-def do(path: Path | None, message: Request) -> None:
-    """Carry out a request and print what was done."""
-    for line in request(path, message).lines:
-        click.echo(line)
 
 
 def running_fleet(path: Path | None) -> FleetView:

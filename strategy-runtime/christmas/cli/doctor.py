@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import sys
-from pathlib import Path
 
 import click
 
-from christmas.cli.client import state_folder
-from christmas.cli.options import output_option, state_option
+from christmas.cli.backend import Backend
+from christmas.cli.options import backend_options, output_option
 from christmas.cli.output import Table, emit
-from christmas.fleet.doctor import examine
 
 
 @click.command()
-@state_option
+@backend_options
 @output_option("table", "json", "yaml")
-def doctor(state_path: Path | None, output: str) -> None:
-    """Check stores, limits, clock, disk, versions and leftover processes. Exits with 1 when something failed."""
-    checks = asyncio.run(examine(state_folder(state_path), os.environ))
+def doctor(*, backend: Backend, output: str) -> None:
+    """Check what a fleet needs, and the fleet: stores, limits, clock, disk and versions; in a cluster its parts and
+    your rights. Exits with 1 when something failed.
+    """
+    checks = backend.examine()
     rows = [(check.name, check.level, check.what, check.mend) for check in checks]
     emit(output, checks, Table(("CHECK", "STATE", "FINDING", "MEND"), rows))
     if any(check.level == "failed" for check in checks):

@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from christmas.cli.client import fleet_or_stored
+from christmas.cli.backend import Backend, Listing, Targets
 from christmas.cli.names import PLURALS, parse_targets
-from christmas.cli.options import output_option, state_option, watch_option
-from christmas.cli.output import emit, repeat
-from christmas.cli.resources import ResourceView, listed, manifest, names_of, select, table_of
+from christmas.cli.options import backend_options, output_option, watch_option
+from christmas.cli.output import Table, emit, show_each
 
 
 @click.command()
 @click.argument("what", nargs=-1)
-@state_option
+@backend_options
 @output_option()
 @watch_option
-def get(what: tuple[str, ...], state_path: Path | None, output: str, watch: bool) -> None:
+def get(*, what: tuple[str, ...], backend: Backend, output: str, watch: bool) -> None:
     """List resources, or show some: `get strategies`, `get strat btc-scalper`, `get strategy/btc-scalper broker/paper`.
 
     Without an argument: everything.
     """
     targets = parse_targets(what or ("all",))
+    listings = backend.listings(targets, watch=watch, wide=output == "wide")
+    show_each(listings, lambda listing: _show(listing, targets, output), watch=watch)
 
-    def show() -> None:
-        fleet = fleet_or_stored(state_path)
-        kinds = list(dict.fromkeys(kind for kind, _ in targets))
-        chosen: list[ResourceView] = []
-        for index, kind in enumerate(kinds):
-            views = [view for other, name in targets if other == kind for view in select(fleet, kind, name)]
-            chosen += views
-            if output in {"table", "wide", "name"}:
-                if index:
-                    click.echo()
-                nothing = f"no {PLURALS[kind]} in {fleet.state_folder}"
-                emit(output, None, table_of(kind, views), names_of(kind, views), nothing=nothing)
-        if output in {"json", "yaml"}:
-            one = len(targets) == 1 and targets[0][1] is not None
-            emit(output, manifest(chosen[0]) if one else listed(chosen), table_of(kinds[0], ()))
 
-    repeat(show, watch=watch)
+def _show(listing: Listing, targets: Targets, output: str) -> None:
+    if output in {"json", "yaml"}:
+        found = [manifest for section in listing.sections for manifest in section.manifests]
+        one = len(targets) == 1 and targets[0][1] is not None and bool(found)
+        data = found[0] if one else {"apiVersion": "v1", "kind": "List", "items": found}
+        emit(output, data, Table((), ()))
+        return
+    for index, section in enumerate(listing.sections):
+        if index:
+            click.echo()
+        nothing = f"no {PLURALS[section.kind]} in {listing.where}"
+        emit(output, None, section.table, section.names, nothing=nothing)

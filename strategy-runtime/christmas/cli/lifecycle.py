@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import click
 
-from christmas.cli.client import do, running_fleet, state_folder
+from christmas.cli.backend import Backend
+from christmas.cli.client import request, running_fleet, state_folder
 from christmas.cli.names import Kind, parse_targets
-from christmas.cli.options import state_option
-from christmas.fleet.control import Delete, SetState, Shutdown
+from christmas.cli.options import backend_options, state_option
+from christmas.fleet.control import Shutdown
 from christmas.fleet.errors import FleetError
 
 _WAIT_S: Final = 60.0
@@ -19,27 +21,27 @@ _WAIT_S: Final = 60.0
 
 @click.command()
 @click.argument("names", nargs=-1, required=True)
-@state_option
-def suspend(names: tuple[str, ...], state_path: Path | None) -> None:
+@backend_options
+def suspend(*, names: tuple[str, ...], backend: Backend) -> None:
     """Stop strategies. Their onSuspend says what becomes of orders and positions."""
     for name in _strategies(names):
-        do(state_path, SetState(name=name, state="Suspended"))
+        _tell(backend.set_state(name, "Suspended"))
 
 
 @click.command()
 @click.argument("names", nargs=-1, required=True)
-@state_option
-def resume(names: tuple[str, ...], state_path: Path | None) -> None:
+@backend_options
+def resume(*, names: tuple[str, ...], backend: Backend) -> None:
     """Let suspended strategies run again."""
     for name in _strategies(names):
-        do(state_path, SetState(name=name, state="Running"))
+        _tell(backend.set_state(name, "Running"))
 
 
 @click.command()
 @click.argument("what", nargs=-1, required=True)
-@state_option
+@backend_options
 @click.option("--force", is_flag=True, help="Also with open positions, which then stay as they are.")
-def delete(what: tuple[str, ...], state_path: Path | None, force: bool) -> None:
+def delete(*, what: tuple[str, ...], backend: Backend, force: bool) -> None:
     """Delete resources: `delete strategy btc-scalper`, `delete broker/paper`. Recorded trades stay."""
     targets: list[tuple[Kind, str]] = []
     for kind, name in parse_targets(what, default="Strategy"):
@@ -47,7 +49,7 @@ def delete(what: tuple[str, ...], state_path: Path | None, force: bool) -> None:
             raise click.UsageError("name what to delete")
         targets.append((kind, name))
     for kind, name in targets:
-        do(state_path, Delete(kind=kind, name=name, force=force))
+        _tell(backend.delete(kind, name, force=force))
 
 
 @click.command()
@@ -55,7 +57,7 @@ def delete(what: tuple[str, ...], state_path: Path | None, force: bool) -> None:
 def down(state_path: Path | None) -> None:
     """Stop the fleet that runs from the state folder; the next `christmas up` goes on where it was."""
     fleet = running_fleet(state_path)
-    do(state_path, Shutdown())
+    _tell(request(state_path, Shutdown()).lines)
     state, deadline = state_folder(state_path), time.monotonic() + _WAIT_S
     while state.supervisor_pid() is not None:
         if time.monotonic() > deadline:
@@ -71,3 +73,8 @@ def _strategies(words: tuple[str, ...]) -> list[str]:
             raise click.UsageError("name strategies, for example btc-scalper")
         names.append(name)
     return names
+
+
+def _tell(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(line)

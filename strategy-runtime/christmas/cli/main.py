@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 import sys
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import click
 
 from christmas import __version__
+from christmas.cli.options import cluster_options
+from christmas.cli.place import Where
 
 
 class _Verb(NamedTuple):
@@ -70,17 +73,30 @@ class _LazyGroup(click.Group):
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="christmas")
-def christmas() -> None:
-    """A fleet of scalping strategies.
+@cluster_options
+@click.pass_context
+def christmas(ctx: click.Context, context: str | None, kubeconfig: Path | None, namespace: str | None) -> None:
+    """A fleet of scalping strategies, on this machine or in a Kubernetes cluster.
 
     `christmas up examples` runs the example fleet on this machine, on a synthetic market, with paper money.
+    `christmas --context NAME get` asks a cluster, and so does every other verb.
     """
+    if ctx.invoked_subcommand in {"up", "down"} and (context or kubeconfig or namespace):
+        raise click.UsageError(
+            f"{ctx.invoked_subcommand} is for this machine; in a cluster the operator runs the fleet"
+        )
+    ctx.obj = Where(context=context, kubeconfig=kubeconfig, namespace=namespace, plugin=bool(ctx.obj))
 
 
-def main() -> None:
+def plugin() -> None:
+    """The console script ``kubectl-christmas``: `kubectl christmas get` works in kubectl's current context."""
+    main(plugin=True)
+
+
+def main(*, plugin: bool = False) -> None:
     """The console script: errors are one line on stderr, with what mends them."""
     try:
-        christmas.main(standalone_mode=False)
+        christmas.main(prog_name="kubectl christmas" if plugin else None, standalone_mode=False, obj=plugin)
     except click.exceptions.Abort:
         click.echo("aborted", err=True)
         sys.exit(130)

@@ -69,3 +69,15 @@ def parse_one(words: tuple[str, ...], *, default: Kind = "Strategy") -> tuple[Ki
     kind, name = targets[0]
     assert name is not None  # noqa: S101 (looked at above)
     return kind, name
+
+
+def strategy_names(words: tuple[str, ...]) -> list[str] | None:
+    """The strategies that are named; None: all of them."""
+    names = []
+    for kind, name in parse_targets(words, default="Strategy"):
+        if kind != "Strategy":
+            raise click.UsageError("name strategies, for example btc-scalper")
+        if name is None:
+            return None
+        names.append(name)
+    return names

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
 import click
 import msgspec
+
+T = TypeVar("T")
 
 _GAP: Final = "   "
 _COLOURS: Final = {
@@ -28,8 +30,11 @@ _COLOURS: Final = {
     "rejected": "red",
     "denied": "red",
     "failed": "red",
+    "Failed": "red",
+    "Terminating": "yellow",
+    "Waiting": "yellow",
 }
-_WATCH_EVERY_S: Final = 1.0
+WATCH_EVERY_S: Final = 1.0
 
 
 class Table(NamedTuple):
@@ -87,19 +92,29 @@ def as_yaml(data: Any) -> str:
 
 
 def repeat(show: Callable[[], None], *, watch: bool) -> None:
-    """Once, or with ``--watch`` until Ctrl-C: at a terminal in place, in a pipe one after the other."""
-    if not watch:
-        show()
-        return
+    """Once, or with ``--watch`` until Ctrl-C."""
+    show_each(_ticks(watch), lambda _: show(), watch=watch)
+
+
+def show_each(found: Iterable[T], show: Callable[[T], None], *, watch: bool) -> None:
+    """All of them; with ``watch`` until Ctrl-C: at a terminal in place, in a pipe one after the other."""
     try:
-        while True:
-            if sys.stdout.isatty():
+        for one in found:
+            if watch and sys.stdout.isatty():
                 click.clear()
-            show()
+            show(one)
             sys.stdout.flush()
-            time.sleep(_WATCH_EVERY_S)
     except KeyboardInterrupt:
+        if not watch:
+            raise
         click.echo(err=True)
+
+
+def _ticks(watch: bool) -> Iterator[None]:
+    yield
+    while watch:
+        time.sleep(WATCH_EVERY_S)
+        yield
 
 
 def span(seconds: float) -> str:

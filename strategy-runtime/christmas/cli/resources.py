@@ -45,10 +45,6 @@ def manifest(view: ResourceView) -> dict[str, Any]:
     return ordered
 
 
-def listed(views: Sequence[ResourceView]) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "List", "items": [manifest(view) for view in views]}
-
-
 def names_of(kind: Kind, views: Sequence[ResourceView]) -> list[str]:
     return [f"{kind.lower()}/{view.name}" for view in views]
 

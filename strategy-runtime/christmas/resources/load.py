@@ -24,10 +24,11 @@ _MAXIMUM_BYTES: Final = 4 * 1024 * 1024
 
 
 class Loaded(NamedTuple):
-    """Resources in the order in which they were read, and warnings about them."""
+    """Resources in the order in which they were read, warnings about them, and the document of each."""
 
     resources: tuple[Resource, ...]
     warnings: tuple[Problem, ...]
+    documents: tuple[Document, ...] = ()
 
     @property
     def strategies(self) -> tuple[Strategy, ...]:
@@ -77,7 +78,7 @@ def load(
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors:
         raise ManifestError(sorted(errors, key=lambda problem: (problem.file, problem.line, problem.column)))
-    return Loaded(tuple(given), tuple(problems))
+    return Loaded(tuple(given), tuple(problems), tuple(entry.document for entry in placed))
 
 
 def identity(resource: Resource) -> tuple[str, str]:

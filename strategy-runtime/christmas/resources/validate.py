@@ -42,11 +42,18 @@ def validate(
     check_rule: RuleCheck,
     check_builtin: BuiltinCheck | None = None,
 ) -> list[Finding]:
-    """Findings in ``resources``; ``known`` are those that exist already and may be referred to."""
+    """Findings in ``resources``; ``known`` are those that exist already and may be referred to.
+
+    One of ``resources`` replaces the known one of its kind and name; what may not change is found, too.
+    """
     given = list(resources)
-    brokers = {r.metadata.name: r for r in (*known, *given) if isinstance(r, Broker)}
+    before = {(type(r), r.metadata.name): r for r in known}
+    brokers = {r.metadata.name: r for r in (*before.values(), *given) if isinstance(r, Broker)}
     findings: list[Finding] = []
     for resource in given:
+        old = before.get((type(resource), resource.metadata.name))
+        if old is not None:
+            findings.extend(_change(old, resource))
         if isinstance(resource, Broker):
             findings.extend(_broker(resource))
         else:
@@ -78,6 +85,19 @@ def _finder(resource: Resource) -> Callable[..., Finding]:
         )
 
     return find
+
+
+def _change(old: Resource, new: Resource) -> Iterator[Finding]:
+    find = _finder(new)
+    if isinstance(old, Strategy) and isinstance(new, Strategy):
+        if old.spec.broker_ref != new.spec.broker_ref and old.spec.state != "Suspended":
+            yield find(
+                ("spec", "brokerRef"),
+                "brokerRef changes only while the Strategy is suspended",
+                "its orders and positions are on the old account: apply state: Suspended first",
+            )
+    elif isinstance(old, Broker) and isinstance(new, Broker) and old.spec.type != new.spec.type:
+        yield find(("spec", "type"), "the type of a Broker never changes", "another account is another Broker: name it")
 
 
 # --- Strategy --------------------------------------------------------------------------------
@@ -145,6 +165,12 @@ def _symbols(strategy: Strategy, brokers: Mapping[str, Broker]) -> Iterator[Find
             "capital is one sum in one currency: make a Strategy for each",
         )
     broker = brokers.get(spec.broker_ref.name)
+    if broker is not None and broker.spec.type != "paper" and "@sha256:" not in (spec.image or ""):
+        yield find(
+            ("spec",),
+            f"a {broker.spec.type} account is traded only by a pinned image",
+            "write image: name@sha256:digest, so that what trades is what was tested",
+        )
     if broker is None:
         mend = did_you_mean(spec.broker_ref.name, brokers) or "apply a Broker of that name with it"
         yield find(("spec", "brokerRef", "name"), f"there is no Broker {spec.broker_ref.name}", mend)
@@ -214,6 +240,10 @@ def _process(strategy: Strategy) -> Iterator[Finding]:
     find, spec = _finder(strategy), strategy.spec
     if duration_us(spec.timeframe) % 1_000_000:
         yield find(("spec", "timeframe"), f"{spec.timeframe} is not a whole number of seconds", "for example 5s")
+    for index, source in enumerate(spec.env_from):
+        if (source.secret_ref is None) is (source.config_map_ref is None):
+            found = "names nothing" if source.secret_ref is None else "secretRef and configMapRef exclude each other"
+            yield find(("spec", "envFrom", index), found, "give exactly one of secretRef and configMapRef")
     limit = spec.resources.limits.memory
     if limit is not None and memory_bytes(limit) < _RUNTIME_NEEDS_BYTES:
         yield find(
@@ -278,7 +308,7 @@ def _instrument(find: Callable[..., Finding], path: FieldPath, instrument: Instr
         if Decimal(value) == 0:
             yield find((*path, name), "must be more than 0", "as the venue publishes it")
     if instrument.maximum_lots is not None and instrument.maximum_lots < instrument.minimum_lots:
-        yield find((*path, "maximumLots"), f"{instrument.maximum_lots} is below minimumLots {instrument.minimum_lots}")
+        yield find((*path, "maximumLots"), "maximumLots is below minimumLots", "one order could have no size")
     hours = instrument.trading_hours
     if hours is None:
         return

@@ -20,6 +20,7 @@ from christmas.resources.validate import BuiltinCheck, Resource, validate
 
 KINDS: Final[Mapping[str, type[Strategy] | type[Broker]]] = {"Strategy": Strategy, "Broker": Broker}
 SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
+_BESIDE: Final = "name a file that can be read; a relative name starts at the manifest's folder"
 _MAXIMUM_BYTES: Final = 4 * 1024 * 1024
 
 
@@ -135,8 +136,8 @@ def _take_files_in(document: Document, folder: Path, problems: list[Problem]) ->
         path: FieldPath = ("spec", "code", "file")
         try:
             source = (folder / file).read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            problems.append(document.problem(path, f"{folder / file} cannot be read: {error}"))
+        except (OSError, ValueError):
+            problems.append(document.problem(path, f"{folder / file} cannot be read", _BESIDE))
         else:
             if "source" not in code and "module" not in code:
                 del code["file"]
@@ -149,7 +150,7 @@ def _take_files_in(document: Document, folder: Path, problems: list[Problem]) ->
                 full = (folder / name).resolve()
                 if not full.is_file():
                     path = ("spec", "feed", "replay", "files", index)
-                    problems.append(document.problem(path, f"there is no file {full}"))
+                    problems.append(document.problem(path, f"there is no file {full}", _BESIDE))
                 files[index] = str(full)
 
 

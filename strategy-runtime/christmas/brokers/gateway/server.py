@@ -48,13 +48,14 @@ from christmas.execution.protocol import (
     Welcome,
 )
 from christmas.telemetry import crash
-from christmas.telemetry.events import Event, StateEvent
+from christmas.telemetry.events import AlertEvent, Event, StateEvent
 
 logger = logging.getLogger(__name__)
 
 FIRST_FRAME_S: Final = 5.0
 CONNECTIONS_MAXIMUM: Final = 1_024
 _BEAT_S: Final = 0.25
+_REFUSED_EVERY_S: Final = 1.0
 _OPENING_S: Final = 60.0
 
 
@@ -99,6 +100,8 @@ class Server:
         self.opened = asyncio.Event()
         self._connections: set[Connection] = set()
         self._noted: set[tuple[str, str]] = set()
+        self._told_refused: dict[RefusalCode, float] = {}
+        """When the last event of a code was published."""
         self._joined = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._is_local = False
@@ -183,15 +186,33 @@ class Server:
             metrics.REFUSED.labels(error.code).inc()
             logger.warning("refused", extra={"code": error.code, "reason": str(error)})
             connection.send(Refused(code=error.code, reason=str(error)))
+            self._tell_refused(error.code, str(error))
         except ProtocolError as error:
             metrics.REFUSED.labels("BadFrame").inc()
             logger.warning("a peer broke the protocol", extra={"error": str(error)})
             connection.send(Refused(code="BadFrame", reason=str(error)))
+            self._tell_refused("BadFrame", str(error))
         except (OSError, TimeoutError) as error:
             logger.info("a connection broke", extra={"error": str(error) or type(error).__name__})
         finally:
             self._connections.discard(connection)
             await connection.close()
+
+    def _tell_refused(self, code: RefusalCode, reason: str) -> None:
+        """An event for who looks on; whoever keeps knocking makes one a second, not one for each knock."""
+        now_s = time.monotonic()
+        if now_s - self._told_refused.get(code, -_REFUSED_EVERY_S) < _REFUSED_EVERY_S:
+            return
+        self._told_refused[code] = now_s
+        self._publish(
+            AlertEvent(
+                time_us=self._quotes.clock_us,
+                broker=self._identity.broker,
+                severity="warning",
+                reason=code,
+                message=f"a connection was refused: {reason}",
+            )
+        )
 
     async def _serve(self, connection: Connection) -> None:
         async with asyncio.timeout(FIRST_FRAME_S):

@@ -135,6 +135,8 @@ class DatabaseBook(msgspec.Struct, frozen=True, kw_only=True):
     signals: dict[int, SignalRow]
     ticks: dict[str, SymbolTicks]
     quarantined: int
+    quarantined_again: int
+    """Rows of prints that are set aside already."""
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,6 +27,10 @@ _TICKS: Final = """
 SELECT symbol, count(*) AS stored, count(*) FILTER (WHERE late) AS late, max(time) AS last
 FROM ticks WHERE market = $1 GROUP BY symbol
 """
+_QUARANTINED: Final = """
+SELECT count(*) AS prints, count(*) - count(DISTINCT (symbol, payload)) AS again
+FROM quarantined_ticks WHERE market = $1
+"""
 _DOUBLED: Final = """
 SELECT symbol, sum(copies - 1)::bigint AS doubled, min(trade_id) AS example FROM (
     SELECT symbol, trade_id, count(*) AS copies FROM ticks WHERE market = $1
@@ -58,7 +62,9 @@ async def read_database(url: str, market: str) -> DatabaseBook:
         raise StoreUnreadable(f"the database has no tables of ours: {error}", mend) from error
     except (OSError, ValueError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         words = str(error) or type(error).__name__
-        mend = "start it, or name another with --database-url; an embedded one runs while its fleet does"
+        mend = (
+            "start it, or name another with --database-url; an embedded one runs while its fleet does: --start-database"
+        )
         raise StoreUnreadable(f"the database does not answer: {words}", mend) from error
 
 
@@ -90,7 +96,7 @@ async def _read(connection: Connection, market: str) -> DatabaseBook:
         )
         async for row in _pages(connection, "SELECT * FROM signals WHERE market = $1", market)
     }
-    quarantined = await connection.fetchval("SELECT count(*) FROM quarantined_ticks WHERE market = $1", market)
+    quarantined = await connection.fetchrow(_QUARANTINED, market)
     return DatabaseBook(
         watermark=int(sequence or 0),
         journal=tuple(lines),
@@ -98,7 +104,8 @@ async def _read(connection: Connection, market: str) -> DatabaseBook:
         fills=tuple(fills),
         signals=signals,
         ticks=await _ticks(connection, market),
-        quarantined=int(quarantined),
+        quarantined=quarantined["prints"],
+        quarantined_again=quarantined["again"],
     )
 
 

@@ -126,6 +126,14 @@ def check_ticks(broker: str, database: DatabaseBook, received: int | None) -> It
             expected="prints that can be true",
             found=f"{database.quarantined} were set aside, and traded on by nobody",
         )
+    if database.quarantined_again:
+        yield Difference(
+            kind="ticks.quarantine-doubled",
+            place=f"{broker}/database quarantined_ticks",
+            expected="each print once",
+            found=f"{database.quarantined_again} rows of prints that are set aside already",
+            mend="nobody traded on them: the counts are too high, nothing else",
+        )
     if received is not None and stored + database.quarantined != received:
         yield Difference(
             kind="ticks.count",

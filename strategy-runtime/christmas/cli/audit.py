@@ -14,9 +14,11 @@ from christmas.audit.audit import audit as run_audit
 from christmas.audit.difference import AuditReport
 from christmas.audit.journal_file import StoreUnreadable
 from christmas.audit.places import VENUE, Account, find_accounts, replays
+from christmas.cli.borrowed_store import borrowed_database, has_database
 from christmas.cli.client import state_folder
 from christmas.cli.options import output_option, state_option
 from christmas.cli.output import Table, as_json, as_yaml, render
+from christmas.fleet.state import StateFolder
 
 COULD_NOT_LOOK = 2
 
@@ -35,6 +37,12 @@ COULD_NOT_LOOK = 2
 )
 @click.option("--market", help="With --journal: the account's name in the database. Default: the Broker's.")
 @click.option("--database-url", help="Default: $DATABASE_URL, else the one that the recorder was started with.")
+@click.option(
+    "--start-database",
+    is_flag=True,
+    help="Of a fleet that is stopped, or a replay that has ended: start its embedded database to look at it, and stop "
+    "it again.",
+)
 @output_option("table", "json", "yaml")
 def audit(
     *,
@@ -44,6 +52,7 @@ def audit(
     journal_file: Path | None,
     market: str | None,
     database_url: str | None,
+    start_database: bool,
     output: str,
 ) -> None:
     """Recompute orders, fills, positions, cash and results from journal, venue and database, and tell differences.
@@ -54,15 +63,18 @@ def audit(
     url = database_url or os.environ.get("DATABASE_URL") or None
     try:
         if journal_file is not None:
-            accounts, running = [_by_file(journal_file, broker, market, url)], False
+            if start_database:
+                raise click.UsageError("--start-database belongs to a state folder; name --database-url")
+            report = asyncio.run(run_audit([_by_file(journal_file, broker, market, url)], running=False))
         else:
             if market is not None:
                 raise click.UsageError("--market belongs to --journal")
-            accounts, running = _by_state(state_path, broker, replay_id, url)
+            state = _state(state_path, replay_id)
+            accounts = _by_state(state, broker, url)
+            report = asyncio.run(_audit_state(state, accounts, start_database=start_database))
     except StoreUnreadable as error:
         click.echo(f"{click.style('error:', fg='red', bold=True)} {error.what} ({error.mend})", err=True)
         sys.exit(COULD_NOT_LOOK)
-    report = asyncio.run(run_audit(accounts, running=running))
     _show(report, output)
     sys.exit(report.exit_code)
 
@@ -79,12 +91,22 @@ def _by_file(journal: Path, broker: str | None, market: str | None, url: str | N
     )
 
 
-def _by_state(
-    path: Path | None, broker: str | None, replay_id: str | None, url: str | None
-) -> tuple[list[Account], bool]:
+async def _audit_state(state: StateFolder, accounts: list[Account], *, start_database: bool) -> AuditReport:
+    running = state.supervisor_pid() is not None
+    if not start_database or running or not has_database(state):
+        return await run_audit(accounts, running=running)
+    async with borrowed_database(state) as url:
+        return await run_audit(
+            [msgspec.structs.replace(account, database_url=url) for account in accounts], running=False
+        )
+
+
+def _state(path: Path | None, replay_id: str | None) -> StateFolder:
     state = state_folder(path)
-    if replay_id is not None:
-        state = state_folder(_replay(state.path, replay_id))
+    return state if replay_id is None else state_folder(_replay(state.path, replay_id))
+
+
+def _by_state(state: StateFolder, broker: str | None, url: str | None) -> list[Account]:
     accounts = find_accounts(state.path)
     known = ", ".join(account.broker for account in accounts)
     if broker is not None:
@@ -100,7 +122,7 @@ def _by_state(
         raise StoreUnreadable(f"no {wanted} was ever started from {state.path}", mend)
     if url is not None:
         accounts = [msgspec.structs.replace(account, database_url=url) for account in accounts]
-    return accounts, state.supervisor_pid() is not None
+    return accounts
 
 
 def _replay(state: Path, replay_id: str) -> Path:

@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV_VERSION := 0.13.9
 WORKERS ?= 2
 
-.PHONY: help install up test test-unit test-integration test-cluster crds lint fmt bench lock clean
+.PHONY: help install up test test-unit test-integration test-cluster crds lint fmt bench lock clean test-hostile fuzz
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,13 +26,20 @@ install: .venv/installed ## Prepare .venv, so that .venv/bin/christmas works
 up: .venv/installed ## Run the example fleet on this machine, embedded stores included
 	$(BIN)/christmas up examples
 
-test: test-unit test-integration test-cluster ## All tests, fast first
+test: test-unit test-integration test-hostile test-cluster ## All tests, fast first
 
 test-unit: .venv/installed ## Only what needs no server
 	$(BIN)/pytest tests/unit -n $(WORKERS) --dist loadfile -q
 
 test-integration: .venv/installed ## Real Valkey, PostgreSQL and TimescaleDB
 	$(BIN)/pytest tests/integration -q
+
+test-hostile: .venv/installed ## The order life against its model, bad input, and fuzzing for a few seconds
+	$(BIN)/pytest tests/model tests/bad_input tests/fuzz -q
+
+MINUTES ?= 10
+fuzz: .venv/installed ## Fuzz everything that comes in from outside, for MINUTES in all
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
 # CHRISTMAS_TEST_CLUSTER: a command that brings a cluster up with our images in it and prints what to eval.
 test-cluster: .venv/installed ## Against the cluster that KUBECONFIG names

@@ -51,6 +51,7 @@ from christmas.resources.problem import ManifestError
 from christmas.resources.strategy import Strategy
 from christmas.runtime.settings import RuntimeSettings
 from christmas.telemetry.settings import load_settings
+from christmas.telemetry.unreadable import UNREADABLE
 from tests.fuzz.live_server import live_server
 from tests.model.life import permit_for
 from tests.unit.resources.manifests import BOTH, BROKER, STRATEGY
@@ -58,8 +59,6 @@ from tests.unit.resources.manifests import BOTH, BROKER, STRATEGY
 SYMBOL: Final = "BTC/USDT"
 INSTRUMENT: Final = Instrument(symbol=SYMBOL, price_increment=Decimal("0.01"), lot_size=Decimal("0.00001"))
 KEY: Final = b"f" * 32
-UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError)
-"""What msgspec raises for bytes that are not what they should be."""
 PRINTS_MAXIMUM: Final = 2_000
 """Of one file: what comes after them is read by the same code."""
 

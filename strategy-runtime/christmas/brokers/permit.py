@@ -18,6 +18,7 @@ import msgspec
 
 from christmas.resources.meta import duration_us, fraction
 from christmas.resources.strategy import StrategySpec
+from christmas.telemetry.unreadable import UNREADABLE
 
 MINIMUM_KEY_BYTES: Final = 32
 
@@ -111,21 +112,23 @@ def verify(
     try:
         body, signed = _decode(encoded), _decode(signature)
     except (Base64Error, ValueError) as error:
-        raise PermitForged("this is not a permit") from error
+        raise PermitForged("this is not a permit: one is body.signature, both in base64url") from error
     if not hmac.compare_digest(signed, _sign(body, key)):
-        raise PermitForged("the permit's signature is not this gateway's")
+        raise PermitForged(
+            "the permit's signature is not this gateway's: it was changed, or issued with another permit key"
+        )
     try:
         permit = msgspec.json.decode(body, type=Permit)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise PermitForged(f"the permit cannot be read: {error}") from error
     if permit.broker != broker:
         raise PermitForeign(f"the permit is for the Broker {permit.broker}, this is {broker}")
     if permit.role != role:
         raise PermitForeign(f"the permit's role is {permit.role}, this needs {role}")
     if role == "strategy" and permit.limits is None:
-        raise PermitForged("the permit carries no limits")
+        raise PermitForged("the permit carries no limits: a strategy's names them")
     if permit.expires_us <= now_us:
-        raise PermitExpired("the permit has expired")
+        raise PermitExpired("the permit has expired: the fleet issues a new one when it starts the strategy again")
     return permit
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from christmas.cli.backend import Backend
 from christmas.cli.options import backend_options
+from christmas.telemetry.unreadable import UNREADABLE
 
 _COLOURS: Final = {"warning": "yellow", "error": "red", "critical": "red"}
 _SHOWN_APART: Final = frozenset({"time", "level", "process", "logger", "message", "exception"})
@@ -36,7 +37,7 @@ def format_line(text: str) -> str:
     """A JSON log line for a person; any other line as it is."""
     try:
         record: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         return text
     level = str(record.get("level", ""))
     stamp = str(record.get("time", ""))[11:23]

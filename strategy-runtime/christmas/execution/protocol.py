@@ -19,6 +19,7 @@ import msgspec
 
 from christmas.execution.order import CancelIntent, Fill, OrderIntent, OrderReport, OrderStatus
 from christmas.market.instrument import Instrument
+from christmas.telemetry.unreadable import UNREADABLE
 
 PROTOCOL_VERSION: Final = 1
 MAXIMUM_FRAME_BYTES: Final = 1 << 20
@@ -203,15 +204,15 @@ def encode_frame(frame: RuntimeFrame | GatewayFrame) -> bytes:
 def decode_runtime_frame(body: bytes) -> RuntimeFrame:
     try:
         return _runtime_decoder.decode(body)
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise ProtocolError(f"not a frame: {error}") from error
+    except (*UNREADABLE, ValueError) as error:
+        raise ProtocolError(f"not a frame: {error}; docs/protocol.md lists them") from error
 
 
 def decode_gateway_frame(body: bytes) -> GatewayFrame:
     try:
         return _gateway_decoder.decode(body)
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise ProtocolError(f"not a frame: {error}") from error
+    except (*UNREADABLE, ValueError) as error:
+        raise ProtocolError(f"not a frame: {error}; docs/protocol.md lists them") from error
 
 
 async def read_frame_body(reader: asyncio.StreamReader) -> bytes | None:
@@ -224,7 +225,7 @@ async def read_frame_body(reader: asyncio.StreamReader) -> bytes | None:
         return None
     length = int.from_bytes(prefix, "big")
     if length > MAXIMUM_FRAME_BYTES:
-        raise ProtocolError(f"a frame of {length} bytes; at most {MAXIMUM_FRAME_BYTES} are taken")
+        raise ProtocolError(f"a frame of {length} bytes; 4 bytes say how many follow, at most {MAXIMUM_FRAME_BYTES}")
     try:
         return await reader.readexactly(length)
     except asyncio.IncompleteReadError as error:

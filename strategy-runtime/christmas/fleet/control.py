@@ -18,6 +18,7 @@ from christmas.fleet.errors import FleetError, NotRunningError
 from christmas.fleet.view import FleetView
 from christmas.resources.broker import Broker
 from christmas.resources.strategy import Strategy
+from christmas.telemetry.unreadable import UNREADABLE
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +124,7 @@ class ControlServer:
             return await self._handle(_requests.decode(line))
         except FleetError as error:
             return Answer(ok=False, what=error.what, mend=error.mend)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             return Answer(ok=False, what=f"not understood: {error}", mend="is this command line of another version?")
         except Exception as error:
             logger.exception("a request failed")

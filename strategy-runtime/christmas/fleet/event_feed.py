@@ -21,6 +21,7 @@ from christmas.telemetry.events import (
     StateEvent,
     events_key,
 )
+from christmas.telemetry.unreadable import UNREADABLE
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ def decode_event(fields: dict[bytes, bytes]) -> Event | None:
     """None for what another version wrote."""
     try:
         return _decoder.decode(fields[b"e"])
-    except (KeyError, msgspec.MsgspecError, UnicodeDecodeError):
+    except (KeyError, *UNREADABLE):
         return None
 
 

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from christmas.telemetry.settings import ProcessStatus
+from christmas.telemetry.unreadable import UNREADABLE
 
 _TIMEOUT_S: Final = 2.0
 _MAXIMUM_ANSWER_BYTES: Final = 1 << 20
@@ -19,7 +20,7 @@ def read_status(file: Path, pid: int) -> ProcessStatus | None:
     """What the process ``pid`` has written; None while it has not, or when the file is an earlier one's."""
     try:
         status = msgspec.json.decode(file.read_bytes(), type=ProcessStatus)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+    except (*UNREADABLE, OSError):
         return None
     return status if status.pid == pid else None
 

@@ -20,6 +20,7 @@ from christmas.resources.broker import Broker
 from christmas.resources.load import identity
 from christmas.resources.strategy import Strategy
 from christmas.resources.validate import Resource
+from christmas.telemetry.unreadable import UNREADABLE
 
 _SOCKET_FOLDER_MAXIMUM: Final = 70
 """A unix socket's path has at most 107 bytes; this leaves room for the names we give."""
@@ -176,7 +177,7 @@ class StateFolder:
         for file in sorted(self.manifests.glob("*.json")):
             try:
                 found.append(msgspec.json.decode(file.read_bytes(), type=Strategy | Broker))
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            except UNREADABLE as error:
                 raise FleetError(
                     f"{file}: {error}", "written by another version? Move it away and apply again"
                 ) from None

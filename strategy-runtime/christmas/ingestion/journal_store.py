@@ -13,6 +13,7 @@ from christmas.execution.order import OrderStatus
 from christmas.ingestion.bulk import arrays, insert
 from christmas.ingestion.moments import moment
 from christmas.ingestion.projection import OutOfSequenceError, Projection, project
+from christmas.telemetry.unreadable import UNREADABLE
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -40,7 +41,7 @@ def decode_entry(raw: RawEntry) -> JournalEntry:
     """Raises OutOfSequenceError when it is not the entry that its place says, or not one at all."""
     try:
         entry: JournalEntry = _decoder.decode(raw.text)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (*UNREADABLE, ValueError) as error:
         raise OutOfSequenceError(f"entry {raw.sequence} of the journal cannot be read: {error}") from error
     if entry.sequence != raw.sequence:
         raise OutOfSequenceError(f"entry {entry.sequence} of the journal stands at the place of {raw.sequence}")

@@ -17,6 +17,7 @@ from christmas.ingestion.moments import moment
 from christmas.ingestion.retry import Attempts, Reason, keep_trying, sleep_until
 from christmas.market.stream import QUARANTINE_FIELD, Quarantined, quarantine_key
 from christmas.telemetry import crash
+from christmas.telemetry.unreadable import UNREADABLE
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -95,7 +96,7 @@ def quarantine_row(market: str, identity: bytes, fields: dict[bytes, bytes]) -> 
     text = payload.decode(errors="backslashreplace").replace("\0", "\\0")
     try:
         entry = _decoder.decode(payload)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (*UNREADABLE, ValueError) as error:
         return (market, entry_id, "", f"Unreadable: {error}", moment(0), text)
     noted_us = min(max(entry.received_us, EARLIEST_US), LATEST_US)
     symbol = entry.print.symbol.replace("\0", "\\0")

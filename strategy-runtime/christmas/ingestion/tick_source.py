@@ -14,6 +14,7 @@ from christmas.ingestion.stored_tick import StoredTick
 from christmas.market.stream import CLOCK_FIELD, stream_key
 from christmas.market.tick import ticks_key
 from christmas.market.wire import Command, Wire
+from christmas.telemetry.unreadable import UNREADABLE
 
 _DEADLINE_S: Final = 15.0
 _SMALLEST_PAGE: Final = 100
@@ -120,13 +121,13 @@ def decode_members(symbol: str, members: Sequence[bytes]) -> tuple[list[StoredTi
     try:
         # One call for all of them costs less than a call each.
         return _many.decode(b"[" + b",".join(members) + b"]"), []
-    except (msgspec.MsgspecError, ValueError):
+    except (*UNREADABLE, ValueError):
         pass
     ticks: list[StoredTick] = []
     unreadable: list[Unreadable] = []
     for member in members:
         try:
             ticks.append(_one.decode(member))
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (*UNREADABLE, ValueError) as error:
             unreadable.append(Unreadable(symbol, member, str(error)))
     return ticks, unreadable

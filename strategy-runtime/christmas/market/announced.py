@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 
 from christmas.market.instrument import Instrument
 from christmas.market.wire import UNAVAILABLE, backoff_s
+from christmas.telemetry.unreadable import UNREADABLE
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +61,6 @@ async def announced_markets(redis: Redis) -> dict[str, AnnouncedMarket]:
         market: Any = name.decode(errors="backslashreplace")
         try:
             found[market] = _decode(value)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             logger.error("an announced market cannot be read", extra={"market": market, "error": str(error)})
     return found

@@ -9,6 +9,21 @@ import yaml
 
 from christmas.resources.problem import FieldPath, Problem, path_text
 
+_MENDS: Final = {
+    "\\t": "indent with spaces, not tabs",
+    "tab character": "indent with spaces, not tabs",
+    "quoted scalar": "close the quote",
+    "flow sequence": "close the bracket",
+    "flow mapping": "close the bracket",
+    "flow node": "close the bracket",
+    "mapping values": "start a new line, or quote a text that has a colon in it",
+    "undefined alias": "define it before with &, or quote the text",
+    "the tag": "leave the tag out: only plain values are read",
+    "no end": "write the values out",
+    "aliases stand for": "write the values out",
+    "a key must be": "write a word before the colon",
+}
+"""By the parser's words for what it found."""
 _NODES_MAXIMUM: Final = 100_000
 """Of one file, each alias counted with all that it stands for: a few lines of aliases can stand for billions."""
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -108,7 +123,7 @@ def read_documents(text: str, file: str) -> tuple[list[Document], list[Problem]]
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         what = " ".join(part for part in (error.context, error.problem) if part)
-        mend = "indent with spaces, not tabs" if "\\t" in what else ""
+        mend = next((mend for words, mend in _MENDS.items() if words in what), "mend the YAML at this place")
         problems.append(Problem(file=file, line=line, column=column, path="", what=f"not YAML: {what}", mend=mend))
     except yaml.reader.ReaderError as error:
         # Its position counts bytes with one loader and characters with the other.
@@ -152,7 +167,7 @@ class _Reading:
                 if self._nodes > _NODES_MAXIMUM
                 else "an alias of what it is within has no end"
             )
-            raise yaml.constructor.ConstructorError(None, None, f"{what}; write the values out", node.start_mark)
+            raise yaml.constructor.ConstructorError(None, None, what, node.start_mark)
         document.values[path] = _place(node)
         if isinstance(node, yaml.ScalarNode):
             document.spans[path] = _Span(node.start_mark.index, node.end_mark.index, getattr(node, "style", None))

@@ -6,15 +6,26 @@ msgspec judges each leaf on its own.
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
 from christmas.resources.meta import Percent
 from christmas.resources.problem import FieldPath, did_you_mean
 
+_BOUND: Final = re.compile(r"Expected `(?P<kind>\w+)`(?P<length> of length)? (?P<sign>[<>]=?) (?P<limit>[\d.]+)")
+_WANTED: Final = re.compile(r"Expected `(?P<kind>\w+)(?: \| null)?`, got")
+_KINDS: Final = {
+    "array": "a list",
+    "bool": "true or false",
+    "float": "a number",
+    "int": "a whole number",
+    "object": "a mapping",
+    "str": "a text",
+}
 S = TypeVar("S", bound=msgspec.Struct)
 
 
@@ -94,7 +105,32 @@ def _explain(data: Any, annotation: Any, message: str) -> tuple[str, str]:
         return f"a text is wanted, not the number {data}", f"{mend}; {described}" if described else mend
     if isinstance(data, str) and "matching regex" in message:
         return f"{data!r} does not fit", described or message
-    return message.partition(" - at ")[0].replace("`", ""), described
+    return _in_words(data, message, described)
+
+
+def _in_words(data: Any, message: str, described: str) -> tuple[str, str]:
+    """What msgspec expected, as a person would say it, and the mend."""
+    bound = _BOUND.search(message)
+    if bound is not None:
+        kind, of_length, sign, limit = bound["kind"], bound["length"] is not None, bound["sign"], bound["limit"]
+        within = (
+            ("at least" if sign[0] == ">" else "at most")
+            if "=" in sign
+            else "more than"
+            if sign == ">"
+            else "less than"
+        )
+        if of_length:
+            unit = "characters" if kind == "str" else "entries"
+            return f"{len(data)} {unit} are too {'few' if sign[0] == '>' else 'many'}", f"{within} {limit} {unit}"
+        return f"{data} is too {'small' if sign[0] == '>' else 'large'}", f"{within} {limit}"
+    wanted = _WANTED.search(message)
+    if wanted is None:
+        return message.partition(" - at ")[0].replace("`", ""), described
+    kind = wanted["kind"]
+    what = f"{_KINDS.get(kind, kind)} is wanted, not {_named(data)}"
+    mend = f"write [{data}]" if kind == "array" and isinstance(data, str) else described
+    return what, mend or f"write {_KINDS.get(kind, kind)}"
 
 
 def _choices(annotation: Any) -> list[str]:

@@ -7,6 +7,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from christmas.telemetry.unreadable import UNREADABLE
+
 _IN_A_FILE: Final = "file:"
 
 
@@ -44,7 +46,9 @@ def load_settings(kind: type[S], path: str | Path) -> S:
     """Read a settings file, and the files that its URLs name; raises ValueError that names the file and the field."""
     try:
         settings = msgspec.json.decode(Path(path).read_bytes(), type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}; name a settings file that can be read") from error
+    except UNREADABLE as error:
         raise ValueError(f"{path}: {error}; mend the file, it is JSON") from error
     read = {}
     for field in kind.__struct_fields__:
@@ -53,7 +57,7 @@ def load_settings(kind: type[S], path: str | Path) -> S:
             try:
                 read[field] = Path(value.removeprefix(_IN_A_FILE)).read_text().strip()
             except (OSError, ValueError) as error:
-                raise ValueError(f"{path}: {field}: {error}") from error
+                raise ValueError(f"{path}: {field}: {error}; name a file that holds the URL") from error
             if not read[field]:
                 raise ValueError(f"{path}: {field}: {value.removeprefix(_IN_A_FILE)} is empty")
     return msgspec.structs.replace(settings, **read)

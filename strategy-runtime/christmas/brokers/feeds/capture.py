@@ -10,6 +10,7 @@ import msgspec
 
 from christmas.brokers.feeds.error import FeedError
 from christmas.market.raw import FeedTick
+from christmas.telemetry.unreadable import UNREADABLE
 
 
 class BinanceTrade(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +55,10 @@ def captured_prints(
         try:
             trade = _envelope.decode(body).data if b'"data"' in body else _bare.decode(body)
             price, quantity = Decimal(trade.price), Decimal(trade.quantity)
-        except (msgspec.MsgspecError, UnicodeDecodeError, InvalidOperation) as error:
+        except InvalidOperation:
+            shown = f"price {trade.price[:40]!r} or quantity {trade.quantity[:40]!r}"
+            raise FeedError(f"{place}, line {line}: {shown} is not a decimal number; mend or remove the line") from None
+        except UNREADABLE as error:
             raise FeedError(f"{place}, line {line}: not a trade message: {error}; mend or remove the line") from None
         if trade.kind != "MARKET":
             yield None

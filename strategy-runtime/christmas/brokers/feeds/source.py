@@ -120,7 +120,11 @@ class Source:
                 for row in reader:
                     if row:
                         yield reader.line_num, row
-        except (OSError, EOFError, zlib.error, csv.Error, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
+            line = 0 if reader is None else reader.line_num
+            shown = f"byte 0x{error.object[error.start]:02x}"
+            raise FeedError(f"{self.path}, after line {line}: {shown} is not UTF-8; save the file as UTF-8") from error
+        except (OSError, EOFError, zlib.error, csv.Error) as error:
             line = 0 if reader is None else reader.line_num
             raise FeedError(f"{self.path}, after line {line}: {error}; the file is broken, mend it") from error
 

@@ -8,6 +8,7 @@ import msgspec
 
 from christmas.resources.broker import Broker, FeedSpec, ReplayFeed
 from christmas.telemetry.settings import ProcessSettings
+from christmas.telemetry.unreadable import UNREADABLE
 
 
 class ReplayOverride(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -47,7 +48,7 @@ def broker_of(settings: GatewaySettings) -> Broker:
         return settings.broker
     try:
         return msgspec.json.decode(Path(settings.broker_file or "").read_bytes(), type=Broker)
-    except (msgspec.MsgspecError, ValueError, OSError) as error:
+    except (*UNREADABLE, ValueError, OSError) as error:
         raise ValueError(f"{settings.broker_file}: {error}") from error
 
 

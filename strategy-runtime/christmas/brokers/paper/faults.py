@@ -15,6 +15,7 @@ import msgspec
 
 from christmas.brokers.paper.metrics import FAULTS
 from christmas.resources.broker import Faults
+from christmas.telemetry.unreadable import UNREADABLE
 
 FAULTS_FILE: Final = "faults.json"
 Fault = Literal[
@@ -58,7 +59,7 @@ class FaultSwitch:
             self._seen = seen
             try:
                 self._faults = msgspec.json.decode(self._path.read_bytes(), type=Faults)
-            except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
+            except (*UNREADABLE, OSError) as error:
                 _logger.warning("faults file ignored", extra={"file": str(self._path), "error": str(error)})
             else:
                 _logger.info("faults changed", extra={"file": str(self._path)})

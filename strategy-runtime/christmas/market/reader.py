@@ -26,6 +26,7 @@ from christmas.market.memory import DeliveredTicks
 from christmas.market.stream import Message, StreamState
 from christmas.market.tick import ClockAdvance, Tick, TickBatch, clock_channel, ticks_key
 from christmas.market.wire import UNAVAILABLE, Wire, backoff_s
+from christmas.telemetry.unreadable import UNREADABLE
 
 logger = logging.getLogger(__name__)
 
@@ -274,7 +275,7 @@ class TickReader:
             return
         try:
             message = _decode_clock(answer[2]) if answer[1] == self._clock_channel else _decode_batch(answer[2])
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             # Not the gateway's: what it has really published is in the set, and the next doorbell shows the gap.
             metrics.READER_UNREADABLE.labels(self._market).inc()
             logger.warning("a doorbell cannot be read", extra={"market": self._market, "error": str(error)})

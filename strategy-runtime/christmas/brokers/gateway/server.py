@@ -319,6 +319,9 @@ class Server:
             # It goes on where its strategy last answered, and knows no more than was known then.
             book = book_as_known(self._ledger.journal.recover(), clock_us)
         strategy = book.strategy(owner.uid, owner.strategy)
+        # The book is ahead of the disk: what a welcome tells, a gateway that is killed now must still know.
+        session.connection.hold()
+        self._ledger.write(owner=owner.uid, then=session.connection.release)
         crash.point("gateway.welcome.send")
         session.send(
             Welcome(

@@ -49,6 +49,7 @@ class Connection:
         self._writer = writer
         self._sent_at = self.heard_at = time.monotonic()
         self.ended_by: str | None = None
+        self._held: list[GatewayFrame] | None = None
 
     @property
     def waiting_bytes(self) -> int:
@@ -61,11 +62,23 @@ class Connection:
     def send(self, frame: GatewayFrame) -> None:
         if self.ended_by is not None:
             return
+        if self._held is not None:
+            self._held.append(frame)
+            return
         if self.waiting_bytes > OUTGOING_MAXIMUM_BYTES:
             self.end("slow_reader")
             return
         self._sent_at = time.monotonic()
         self._writer.write(encode_frame(frame))
+
+    def hold(self) -> None:
+        """Keep what is sent from now on, until `release`."""
+        self._held = []
+
+    def release(self) -> None:
+        held, self._held = self._held or [], None
+        for frame in held:
+            self.send(frame)
 
     async def receive(self) -> RuntimeFrame | None:
         """The next frame, None at the end; raises ProtocolError."""

@@ -31,8 +31,8 @@ test: test-unit test-integration test-hostile test-cluster ## All tests, fast fi
 test-unit: .venv/installed ## Only what needs no server
 	$(BIN)/pytest tests/unit -n $(WORKERS) --dist loadfile -q
 
-test-integration: .venv/installed ## Real Valkey, PostgreSQL and TimescaleDB
-	$(BIN)/pytest tests/integration -q
+test-integration: .venv/installed ## Real servers: Valkey, PostgreSQL and TimescaleDB, whole fleets, faults and kills
+	$(BIN)/pytest tests/model tests/bad_input tests/fuzz tests/integration -q
 
 test-hostile: .venv/installed ## The order life against its model, bad input, and fuzzing for a few seconds
 	$(BIN)/pytest tests/model tests/bad_input tests/fuzz -q

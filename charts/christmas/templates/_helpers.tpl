@@ -202,3 +202,9 @@ yes
   resources: [events]
   verbs: [create, patch]
 {{- end }}
+
+{{/* As christmas_operator/main.py chooses: its own where it watches that, else the first that it watches */}}
+{{- define "christmas.canaryNamespace" -}}
+{{- $watched := include "christmas.namespaces" . | fromJsonArray -}}
+{{- if or (empty $watched) (has .Release.Namespace $watched) }}{{ .Release.Namespace }}{{ else }}{{ first $watched }}{{ end -}}
+{{- end }}

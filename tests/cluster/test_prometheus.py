@@ -1,0 +1,122 @@
+"""Each query of each panel and alert, answered by a real Prometheus that scrapes a fleet at work."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from tests.cluster.helm import CHART, ROOT, Namespace, require_cluster
+from tests.cluster.prometheus import Prometheus
+from tests.support.waiting import eventually_sync
+
+pytestmark = pytest.mark.timeout(420)
+
+EMPTY_WHEN_WELL = {
+    "christmas_gateway_denied_total": "the risk gate has denied nothing",
+    "christmas_gateway_refused_total": "no session was refused",
+    "christmas_gateway_venue_errors_total": "the venue has not failed",
+    "christmas_gateway_foreign_total": "nobody else trades on the account",
+    "christmas_gateway_ticks_refused_total": "every print was good",
+    "christmas_recorder_errors_total": "no store was away",
+    "christmas_recorder_quarantined_total": "no print was absurd",
+    "christmas_recorder_unstorable_total": "every tick could be stored",
+    "christmas_reader_missed_ticks_total": "no tick was missed",
+    "christmas_operator_errors_total": "no look at an object failed",
+    "christmas_operator_drift_repairs_total": "nobody changed what the operator made",
+    "christmas_gateway_venue_call_seconds_bucket": "no order was sent within the last minute",
+}
+"""What has no series before it happens for the first time, and why that is well."""
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    require_cluster()
+    namespace = Namespace("christmas-watched")
+    prometheus = Prometheus(tmp_path_factory.mktemp("prometheus"), namespace.name)
+    namespace.create()
+    try:
+        namespace.install()
+        eventually_sync(lambda: namespace.is_ready("broker", "paper"), within_s=60, every_s=0.5)
+        namespace.kubectl("apply", "-f", str(ROOT / "examples" / "btc-scalper.yaml"))
+        eventually_sync(lambda: namespace.is_ready("strategy", "btc-scalper"), within_s=60, every_s=0.5)
+        prometheus.start()
+        eventually_sync(lambda: scraped(prometheus), within_s=60, every_s=1)
+        yield prometheus
+    finally:
+        prometheus.close()
+        namespace.remove()
+
+
+def scraped(prometheus: Prometheus) -> bool:
+    """Each process twice, so that there are rates."""
+    components = {sample["metric"]["component"] for sample in prometheus.query("count_over_time(up[1m]) > 4")}
+    assert components == {"operator", "recorder", "gateway", "runtime"}
+    return True
+
+
+def filled(expression: str) -> str:
+    return expression.replace("$namespace", ".*").replace("$__rate_interval", "1m")
+
+
+def panels() -> list[tuple[str, str]]:
+    found = []
+    for file in sorted((CHART / "files" / "dashboards").glob("*.json")):
+        for panel in json.loads(file.read_text())["panels"]:
+            found += [(f"{file.stem}: {panel['title']}", target["expr"]) for target in panel.get("targets", [])]
+    return found
+
+
+def metrics_in(expression: str) -> list[str]:
+    return re.findall(r"\b(?:christmas|process)_[a-z_]+", expression)
+
+
+def may_be_empty(expression: str) -> bool:
+    """A query for what is not well, or for what has not happened."""
+    return expression.rstrip().endswith("== 0") or any(name in EMPTY_WHEN_WELL for name in metrics_in(expression))
+
+
+def test_every_process_is_scraped(watched: Prometheus) -> None:
+    targets = watched.targets()
+    assert {target["health"] for target in targets} == {"up"}
+    pods = {target["labels"]["pod"].rpartition("-")[0] for target in targets}
+    assert {"strategy-btc-scalper", "gateway-paper"} <= pods
+
+
+def test_every_panel_has_data_or_a_reason_for_none(watched: Prometheus) -> None:
+    def all_answer() -> bool:
+        empty = [
+            f"{where}: {expression}"
+            for where, expression in panels()
+            if not watched.query(filled(expression)) and not may_be_empty(expression)
+        ]
+        assert empty == []
+        return True
+
+    eventually_sync(all_answer, within_s=90, every_s=2)
+
+
+def test_strategies_and_brokers_have_their_names(watched: Prometheus) -> None:
+    (trading,) = watched.query("christmas_runtime_trading")
+    assert trading["metric"]["strategy"] == "btc-scalper"
+    assert {one["metric"]["broker"] for one in watched.query("christmas_gateway_reconciled")} == {"paper"}
+
+
+def test_every_alert_is_evaluated_on_series_that_exist_and_none_rings(watched: Prometheus) -> None:
+    (group,) = yaml.safe_load((CHART / "files" / "rules.yaml").read_text())["groups"]
+    expected = {rule["alert"] for rule in group["rules"]}
+
+    def evaluated() -> bool:
+        rules = watched.rules()
+        assert {rule["name"] for rule in rules} == expected
+        assert {rule["health"] for rule in rules} == {"ok"}, [rule for rule in rules if rule["health"] != "ok"]
+        return True
+
+    eventually_sync(evaluated, within_s=30, every_s=1)
+    for rule in watched.rules():
+        for name in metrics_in(rule["query"]):
+            assert watched.query(name) or name in EMPTY_WHEN_WELL, f"{rule['name']}: {name} has no series"
+        assert rule["state"] != "firing", rule["alerts"]

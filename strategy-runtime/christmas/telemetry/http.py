@@ -25,6 +25,7 @@ class Health:
         self._clock = clock
         self._beat = clock()
         self._not_ready: str | None = "starting"
+        self._dead: str | None = None
 
     def beat(self) -> None:
         """Called from the event loop, at least once a second."""
@@ -34,6 +35,10 @@ class Health:
         """``None``: ready; otherwise why it is not."""
         self._not_ready = reason
 
+    def alive(self, trouble: str | None) -> None:
+        """``None``: what the process depends on within itself works; otherwise why only a new start will help."""
+        self._dead = trouble
+
     @property
     def not_ready(self) -> str | None:
         return self._not_ready
@@ -41,7 +46,7 @@ class Health:
     @property
     def not_alive(self) -> str | None:
         silent = self._clock() - self._beat
-        return f"the event loop has been stuck for {silent:.0f} s" if silent > LOOP_STUCK_AFTER_S else None
+        return f"the event loop has been stuck for {silent:.0f} s" if silent > LOOP_STUCK_AFTER_S else self._dead
 
 
 class _QuietHandler(WSGIRequestHandler):

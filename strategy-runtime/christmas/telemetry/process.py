@@ -59,6 +59,10 @@ class ProcessContext:
         self._health.ready(reason)
         _READY.set(reason is None)
 
+    def alive(self, trouble: str | None) -> None:
+        """``None``: fine. Otherwise why /healthz is to have this process started anew."""
+        self._health.alive(trouble)
+
 
 def run_process(settings: S, main: Callable[[S, ProcessContext], Awaitable[int]]) -> NoReturn:
     """Run ``main`` until it returns its exit code; an exception ends the process with 1, logged."""

@@ -1,0 +1,1 @@
+"""Brokers: observe, decide, status."""

@@ -1,0 +1,1 @@
+"""kopf as an informer: it lists and watches; views and names to look at come out."""

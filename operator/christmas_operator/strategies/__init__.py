@@ -1,0 +1,1 @@
+"""Strategies: observe, decide, status."""

@@ -1,0 +1,74 @@
+"""What is to be done about a Strategy, in one word. Pure."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from christmas_operator import reasons
+from christmas_operator.keys import ObjectName
+from christmas_operator.kube.views import Owned
+from christmas_operator.strategies.observed import Observed
+
+Course = Literal["Leave", "Suspend", "Start", "Resume", "Roll", "Wait", "Replace", "Keep"]
+
+SETTLED: Final = frozenset({reasons.SUSPENDED})
+"""Reasons of TradingEnabled that say: its orders have been dealt with."""
+
+
+def names_of(observed: Observed) -> tuple[ObjectName, ObjectName]:
+    """Its StatefulSet and its Secret."""
+    return ObjectName("StatefulSet", f"strategy-{observed.name}"), ObjectName("Secret", f"strategy-{observed.name}")
+
+
+def stateful_set(observed: Observed) -> Owned | None:
+    found = observed.owned.get(names_of(observed)[0])
+    return None if found is None or found.deleting else found
+
+
+def course_of(observed: Observed) -> Course:
+    """Which way to go; deletion is decided elsewhere."""
+    plan, spec = observed.plan, observed.spec
+    if plan is None or spec is None:
+        return "Leave"
+    if spec.state == "Suspended":
+        return "Suspend"
+    if observed.findings or (observed.missing is not None and observed.missing.blocks):
+        return "Leave"
+    workload = stateful_set(observed)
+    if workload is None:
+        return "Start"
+    if workload.replicas == 0:
+        return "Resume"
+    if workload.roll_hash != plan.roll_hash:
+        return "Roll" if may_roll(observed) else "Wait"
+    pod = observed.pod
+    if pod is not None and not pod.deleting and pod.input_hash != plan.roll_hash:
+        return "Replace"
+    return "Keep"
+
+
+def may_roll(observed: Observed) -> bool:
+    """Whether an update may restart the pod now. One that has failed holds nothing that a restart could lose."""
+    spec, pod = observed.spec, observed.pod
+    if spec is None:
+        return False
+    if spec.update_policy == "Immediate" or observed.apply_now == str(observed.generation):
+        return True
+    if pod is None or pod.deleting or pod.reason in reasons.FAILING or pod.reason == reasons.UNSCHEDULABLE:
+        return True
+    return spec.update_policy == "WhenFlat" and observed.gateway.flat is True
+
+
+def is_wound_down(observed: Observed) -> bool:
+    """Its orders have been dealt with since it stopped, or none can be there, or they are to stay."""
+    spec, status = observed.spec, observed.status
+    if spec is not None and spec.on_suspend == "KeepOrders":
+        return True
+    if status.epoch == 0 or status.reason_of("TradingEnabled") in SETTLED:
+        return True
+    return wind_down_command(observed) in observed.gateway.done
+
+
+def wind_down_command(observed: Observed) -> Literal["cancel_orders", "flatten"]:
+    flatten = observed.spec is not None and observed.spec.on_suspend == "Flatten"
+    return "flatten" if flatten else "cancel_orders"

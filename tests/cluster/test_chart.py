@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
+import yaml
 
 from tests.cluster.helm import ROOT, CommandFailed, Namespace, require_cluster, run
 from tests.support.waiting import eventually_sync
@@ -68,16 +69,25 @@ def test_helm_test_passes(chart: Namespace) -> None:
     assert "FAILED" not in said
 
 
-def test_an_example_is_ready_in_time_and_its_ticks_and_orders_are_recorded(chart: Namespace, scalper: str) -> None:
+def momentum() -> str:
+    """The example that trades within seconds; its code goes in the manifest, as `christmas apply` would put it."""
+    manifest = yaml.safe_load((ROOT / "examples" / "btc-momentum.yaml").read_text())
+    code = manifest["spec"]["code"]
+    code["source"] = (ROOT / "examples" / code.pop("file")).read_text()
+    return json.dumps(manifest)
+
+
+def test_an_example_is_ready_in_time_and_its_ticks_are_recorded(chart: Namespace, scalper: str) -> None:
     assert chart.get("pod", scalper)["status"]["phase"] == "Running"
     before = int(chart.query("SELECT count(*) FROM ticks"))
     eventually_sync(lambda: int(chart.query("SELECT count(*) FROM ticks")) > before, within_s=15, every_s=0.5)
-    eventually_sync(
-        lambda: int(chart.query("SELECT count(*) FROM orders WHERE strategy = 'btc-scalper'")) > 0,
-        within_s=240,
-        every_s=1,
-        what="an order of btc-scalper in TimescaleDB",
-    )
+
+
+def test_code_in_a_manifest_trades_and_its_fills_are_recorded(chart: Namespace, scalper: str) -> None:
+    chart.kubectl("apply", "-f", "-", input_text=momentum())
+    eventually_sync(lambda: chart.is_ready("strategy", "btc-momentum"), within_s=STRATEGY_READY_S, every_s=0.25)
+    fills = "SELECT count(*) FROM fills WHERE strategy = 'btc-momentum'"
+    eventually_sync(lambda: int(chart.query(fills)) > 0, within_s=90, every_s=1, what="a fill in TimescaleDB")
 
 
 def test_a_strategy_reaches_its_gateway_and_the_stores_and_nothing_else(chart: Namespace, scalper: str) -> None:
@@ -173,7 +183,7 @@ def test_values_that_the_chart_does_not_know_are_refused(chart: Namespace) -> No
 
 def test_when_it_goes_volumes_and_their_passwords_stay_and_nothing_else(chart: Namespace, scalper: str) -> None:
     passwords = chart.stores()
-    chart.kubectl("delete", "strategy", "btc-scalper", "--timeout=90s", within_s=100)
+    chart.kubectl("delete", "strategies", "--all", "--timeout=90s", within_s=100)
     chart.uninstall()
 
     def gone() -> bool:

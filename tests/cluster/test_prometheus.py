@@ -11,6 +11,7 @@ import yaml
 
 from tests.cluster.helm import CHART, ROOT, Namespace, require_cluster
 from tests.cluster.prometheus import Prometheus
+from tests.cluster.test_chart import momentum
 from tests.support.waiting import eventually_sync
 
 pytestmark = pytest.mark.timeout(420)
@@ -27,7 +28,6 @@ EMPTY_WHEN_WELL = {
     "christmas_reader_missed_ticks_total": "no tick was missed",
     "christmas_operator_errors_total": "no look at an object failed",
     "christmas_operator_drift_repairs_total": "nobody changed what the operator made",
-    "christmas_gateway_venue_call_seconds_bucket": "no order was sent within the last minute",
 }
 """What has no series before it happens for the first time, and why that is well."""
 
@@ -43,6 +43,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
         eventually_sync(lambda: namespace.is_ready("broker", "paper"), within_s=60, every_s=0.5)
         namespace.kubectl("apply", "-f", str(ROOT / "examples" / "btc-scalper.yaml"))
         eventually_sync(lambda: namespace.is_ready("strategy", "btc-scalper"), within_s=60, every_s=0.5)
+        namespace.kubectl("apply", "-f", "-", input_text=momentum())
+        eventually_sync(lambda: namespace.is_ready("strategy", "btc-momentum"), within_s=60, every_s=0.5)
         prometheus.start()
         eventually_sync(lambda: scraped(prometheus), within_s=60, every_s=1)
         yield prometheus
@@ -100,8 +102,8 @@ def test_every_panel_has_data_or_a_reason_for_none(watched: Prometheus) -> None:
 
 
 def test_strategies_and_brokers_have_their_names(watched: Prometheus) -> None:
-    (trading,) = watched.query("christmas_runtime_trading")
-    assert trading["metric"]["strategy"] == "btc-scalper"
+    trading = {one["metric"]["strategy"] for one in watched.query("christmas_runtime_trading")}
+    assert trading == {"btc-momentum", "btc-scalper"}
     assert {one["metric"]["broker"] for one in watched.query("christmas_gateway_reconciled")} == {"paper"}
 
 

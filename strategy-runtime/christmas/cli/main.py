@@ -36,9 +36,7 @@ _VERBS: Final[dict[str, _Verb]] = {
     "orders": _Verb("christmas.cli.trading", "List orders.", "Trading"),
     "positions": _Verb("christmas.cli.trading", "List open positions.", "Trading"),
     "stats": _Verb("christmas.cli.trading", "Show results, realised and marked to market.", "Trading"),
-    "audit": _Verb(
-        "christmas.cli.audit", "Compare journal, venue and database, and tell every difference.", "Trading"
-    ),
+    "audit": _Verb("christmas.cli.audit", "Compare journal, venue and database, and tell every difference.", "Trading"),
     "kill": _Verb("christmas.cli.kill", "Halt an account or a strategy at once and cancel its orders.", "Trading"),
     "logs": _Verb("christmas.cli.logs", "Show what a process has logged.", "Trading"),
 }
@@ -81,7 +79,7 @@ def christmas(ctx: click.Context, context: str | None, kubeconfig: Path | None, 
     `christmas up examples` runs the example fleet on this machine, on a synthetic market, with paper money.
     `christmas --context NAME get` asks a cluster, and so does every other verb.
     """
-    if ctx.invoked_subcommand in {"up", "down"} and (context or kubeconfig or namespace):
+    if ctx.invoked_subcommand in {"up", "down", "audit"} and (context or kubeconfig or namespace):
         raise click.UsageError(
             f"{ctx.invoked_subcommand} is for this machine; in a cluster the operator runs the fleet"
         )

@@ -26,7 +26,7 @@ _KINDS: Final = (
 
 
 class Kill(NamedTuple):
-    """``target``: gateway, recorder, valkey, postgres, a backend of it, or runtime-NAME; ``+`` joins several."""
+    """``target``: gateway, recorder, valkey, postgres, a backend of it, or runtime-NAME;"""
 
     target: str
     after_s: float
@@ -42,14 +42,6 @@ def plan(seed: int, strategies: Sequence[str], *, kills: int = 30, over_s: float
     return [Kill(target, chance.uniform(0.0, 2.0) * over_s / kills) for target in chosen[:kills]]
 
 
-def together(seed: int, strategies: Sequence[str], *, rounds: int = 2, over_s: float = 10.0) -> list[Kill]:
-    """The gateway and a runtime in one moment, each ``rounds`` times: nobody is left who knows of the window."""
-    chance = random.Random(seed)
-    chosen = [f"gateway+runtime-{name}" for name in strategies for _ in range(rounds)]
-    chance.shuffle(chosen)
-    return [Kill(target, chance.uniform(0.0, 2.0) * over_s / len(chosen)) for target in chosen]
-
-
 def carry_out(run: FleetRun, kills: Sequence[Kill], *, within_s: float = 60.0) -> list[str]:
     """Kill one after the other; what was killed. Each waits until its process is there (again).
 
@@ -59,15 +51,14 @@ def carry_out(run: FleetRun, kills: Sequence[Kill], *, within_s: float = 60.0) -
     for kill in kills:
         time.sleep(kill.after_s)
         deadline = time.monotonic() + within_s
-        while None in (found := [find(run, target) for target in kill.target.split("+")]):
+        while (process := find(run, kill.target)) is None:
             if run.process.poll() is not None:
                 raise ReplayFailed(f"it was over after {len(done)} of {len(kills)} kills\n{run.words()}")
             if time.monotonic() > deadline:
                 raise ReplayFailed(f"{kill.target} did not come back within {within_s} s\n{run.words()}")
             time.sleep(0.02)
-        for process in filter(None, found):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
         done.append(kill.target)
     return done
 

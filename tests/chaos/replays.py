@@ -7,6 +7,8 @@ import contextlib
 import gzip
 import itertools
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -36,6 +38,8 @@ class Outcome(NamedTuple):
     report: bytes
     books: Books
     decisions: dict[str, list[bytes]]
+    audit: str
+    """What ``christmas audit`` has to say; empty when it finds nothing."""
 
 
 class Scene(NamedTuple):
@@ -90,6 +94,8 @@ def start(scene: Scene, state: Path, stores: Stores, *, crash_at: str = "") -> F
 def wrong(scene: Scene, outcome: Outcome, undisturbed: Outcome) -> list[str]:
     """What is wrong with a replay in itself, and in what it is not the undisturbed one."""
     found = findings(outcome.books, ticks=scene.rows, quarantined=scene.quarantined)
+    if outcome.audit:
+        found.append(f"christmas audit: {outcome.audit}")
     found += differences(outcome.books, undisturbed.books)
     if outcome.report != undisturbed.report:
         found.append("another report")
@@ -106,7 +112,7 @@ async def outcome(run: FleetRun, report: bytes, stores: Stores) -> Outcome:
         database = await read_database(url, market=market, session_id=session_id)
     books = Books(read_journal(run.journal), read_venue(run.venue), database)
     decided: Decisions = run.decisions()
-    return Outcome(report, books, decision_bytes(decided))
+    return Outcome(report, books, decision_bytes(decided), await asyncio.to_thread(_audit, run, stores))
 
 
 def crash_points_left(run: FleetRun) -> list[str]:
@@ -133,6 +139,19 @@ async def _database(run: FleetRun, stores: Stores) -> AsyncIterator[str]:
         yield store.url
     finally:
         await process.stop(15.0)
+
+
+def _audit(run: FleetRun, stores: Stores) -> str:
+    """As a person would ask after the fleet has ended."""
+    where = ["--start-database"] if stores.database_url is None else ["--database-url", stores.database_url]
+    done = subprocess.run(
+        [sys.executable, "-m", "christmas.cli", "audit", "--state", str(run.state), "--replay", "last", *where],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return "" if done.returncode == 0 else f"exit code {done.returncode}: {done.stdout[-2000:]}{done.stderr[-1000:]}"
 
 
 async def _answers(store: EmbeddedPostgres) -> bool:

@@ -39,4 +39,6 @@ def test_deaths_while_redis_is_trimmed(shared_data: Path, tmp_path: Path) -> Non
     with start(scene, tmp_path / "state", Stores(), crash_at=",".join(map(points.spec, points.TRIMMING))) as run:
         report = run.report(within_s=240.0)
     assert crash_points_left(run) == [], "nothing came to these"
-    assert findings(outcome_now(run, report, Stores()).books, ticks=scene.rows) == []
+    ended = outcome_now(run, report, Stores())
+    assert findings(ended.books, ticks=scene.rows) == []
+    assert ended.audit == ""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos import kills
-from tests.chaos.replays import Outcome, Scene, Stores, outcome_now, start, wrong
+from tests.chaos.replays import Outcome, Scene, Stores, crash_points_left, outcome_now, start, wrong
 from tests.integration.replay.manifests import NAMES
 
 pytestmark = pytest.mark.timeout(400)
@@ -30,16 +30,20 @@ def test_thirty_kills_change_nothing(spot: Scene, undisturbed: Outcome, tmp_path
     assert wrong(spot, outcome_now(run, report, Stores()), undisturbed) == []
 
 
-def test_a_gateway_and_a_runtime_that_die_together_change_nothing(
+def test_a_gateway_and_a_runtime_that_die_in_one_window_change_nothing(
     spot: Scene, undisturbed: Outcome, tmp_path: Path
 ) -> None:
-    """What the one has decided and the other has not written down is decided anew."""
-    planned = kills.together(1, NAMES)
-    with start(spot, tmp_path, Stores()) as run:
+    """What the one has decided and the other has not written down is decided anew, by two that know of nothing.
+
+    A runtime dies with its decision just sent; the gateway keeps it until all have answered, and dies waiting for that.
+    """
+    deaths = ["runtime.submit.sent:5", "runtime.note.sent:25", "runtime.answer.send:150"]
+    with start(spot, tmp_path, Stores(), crash_at=",".join(deaths)) as run:
         run.wait_for(lambda: run.orders_written() > 0)
-        done = kills.carry_out(run, planned)
+        for left in reversed(range(len(deaths))):
+            run.wait_for(lambda: len(crash_points_left(run)) <= left)  # noqa: B023
+            kills.carry_out(run, [kills.Kill("gateway", 0.0)])
         report = run.report(within_s=240.0)
-    assert len(done) == 2 * len(NAMES)
     assert wrong(spot, outcome_now(run, report, Stores()), undisturbed) == []
 
 

@@ -9,6 +9,7 @@ removed again), and the operator's packages in this Python.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shlex
 import subprocess
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import psutil
+import urllib3
 from kubernetes import client, config, watch
 
 GROUP: Final = ("christmas.dev", "v1alpha1")
@@ -114,6 +116,11 @@ class Operator:
         assert self._process is not None
         return float(psutil.Process(self._process.pid).memory_info().rss) / 2**20
 
+    def cpu_s(self) -> float:
+        assert self._process is not None
+        times = psutil.Process(self._process.pid).cpu_times()
+        return float(times.user + times.system)
+
     def settle(self, at_least: int) -> float:
         """Waits until it has looked at so many Strategies and then nothing is written for a while; when that began."""
         until(
@@ -144,13 +151,18 @@ class Workloads(threading.Thread):
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.seen: dict[str, float] = {}
+        self._over = threading.Event()
         self._watch: Any = watch.Watch()  # type: ignore[no-untyped-call]
 
     def run(self) -> None:
-        for event in self._watch.stream(client.AppsV1Api().list_namespaced_stateful_set, NAMESPACE):
-            self.seen.setdefault(event["object"].metadata.name, time.monotonic())
+        listing = client.AppsV1Api().list_namespaced_stateful_set
+        while not self._over.is_set():
+            with contextlib.suppress(urllib3.exceptions.HTTPError, client.ApiException):
+                for event in self._watch.stream(listing, NAMESPACE, timeout_seconds=60):
+                    self.seen.setdefault(event["object"].metadata.name, time.monotonic())
 
     def stop(self) -> None:
+        self._over.set()
         self._watch.stop()
 
 
@@ -219,7 +231,7 @@ def measure(count: int, operator: Operator) -> dict[str, float]:
     settled_s = operator.settle(count) - began
     waits = [workloads.seen[name] - at for name, at in created.items()]
     writes = operator.metric("christmas_operator_api_writes_total") - writes_before
-    memory = operator.memory_mib()
+    memory, cpu = operator.memory_mib(), operator.cpu_s()
     requests = operator.metric("christmas_operator_api_requests_total")
     time.sleep(IDLE_S)
     idle = (operator.metric("christmas_operator_api_requests_total") - requests) / IDLE_S
@@ -239,6 +251,7 @@ def measure(count: int, operator: Operator) -> dict[str, float]:
         "apply_to_workload_p50_s": round(part(waits, 0.5), 3),
         "apply_to_workload_p99_s": round(part(waits, 0.99), 3),
         "writes_per_strategy": round(writes / count, 2),
+        "cpu_s": round(cpu, 1),
         "idle_requests_per_s": round(idle, 3),
         "memory_empty_mib": round(memory_empty, 1),
         "memory_mib": round(memory, 1),

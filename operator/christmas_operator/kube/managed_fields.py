@@ -24,15 +24,25 @@ def owned_fields(metadata: Mapping[str, Any]) -> str:
     """A digest of the fields that are ours; empty when none is."""
     for entry in metadata.get("managedFields") or ():
         if entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply" and not entry.get("subresource"):
-            return _digest(entry.get("fieldsV1"))
+            return _digest(_without_owner(entry.get("fieldsV1") or {}))
     return ""
+
+
+def _without_owner(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Owner references are named by a uid, which is another in each object: what counts is what is ours of them."""
+    metadata = fields.get("f:metadata") or {}
+    owners = metadata.get("f:ownerReferences")
+    if not owners:
+        return fields
+    return {**fields, "f:metadata": {**metadata, "f:ownerReferences": list(owners.values())}}
 
 
 def shape(manifest: Mapping[str, Any]) -> str:
     """A digest of all that decides which fields an apply of ``manifest`` makes ours."""
     content = {key: value for key, value in manifest.items() if key not in {"apiVersion", "kind"}}
     metadata = {key: value for key, value in content.get("metadata", {}).items() if key not in _BOOKKEEPING}
-    return _digest([manifest.get("kind"), _shape({**content, "metadata": metadata})])
+    owners = [sorted(owner) for owner in metadata.pop("ownerReferences", [])]
+    return _digest([manifest.get("kind"), owners, _shape({**content, "metadata": metadata})])
 
 
 def _shape(value: Any) -> Any:

@@ -20,6 +20,7 @@ from christmas.execution.protocol import (
     Hello,
     Ping,
     ProtocolError,
+    Refused,
     RuntimeFrame,
     SignalNote,
     Submit,
@@ -62,7 +63,7 @@ class Connection:
     def send(self, frame: GatewayFrame) -> None:
         if self.ended_by is not None:
             return
-        if self._held is not None:
+        if self._held is not None and not isinstance(frame, Refused):
             self._held.append(frame)
             return
         if self.waiting_bytes > OUTGOING_MAXIMUM_BYTES:
@@ -72,7 +73,7 @@ class Connection:
         self._writer.write(encode_frame(frame))
 
     def hold(self) -> None:
-        """Keep what is sent from now on, until `release`."""
+        """Keep what is sent from now on, until `release`; who is refused meanwhile is told at once, and no more."""
         self._held = []
 
     def release(self) -> None:

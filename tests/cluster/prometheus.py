@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
+import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -16,14 +17,28 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster.helm import CHART, ROOT
+from tests.cluster.helm import CHART, ROOT, Namespace, Object
 from tests.support.waiting import eventually_sync
+
+
+def discovered(pod: Object) -> Object:
+    """What `kubernetes_sd_configs` with role pod tells of a pod, as far as docs/prometheus.yaml uses it."""
+    labels = {
+        "__meta_kubernetes_namespace": pod["metadata"]["namespace"],
+        "__meta_kubernetes_pod_name": pod["metadata"]["name"],
+        "__meta_kubernetes_pod_ip": pod["status"].get("podIP", ""),
+        "__meta_kubernetes_pod_phase": pod["status"]["phase"],
+    }
+    for what in ("label", "annotation"):
+        for name, value in pod["metadata"].get(f"{what}s", {}).items():
+            labels[f"__meta_kubernetes_pod_{what}_{re.sub(r'[^A-Za-z0-9_]', '_', name)}"] = value
+    return {"targets": [labels["__meta_kubernetes_pod_ip"]], "labels": labels}
 
 
 class Prometheus:
     """Started by `start`; whoever made it closes it."""
 
-    def __init__(self, folder: Path, namespace: str) -> None:
+    def __init__(self, folder: Path, namespace: Namespace) -> None:
         binary = shutil.which("prometheus")
         if binary is None:
             pytest.skip("prometheus is not on PATH; install it (Debian: apt-get install prometheus)")
@@ -33,9 +48,11 @@ class Prometheus:
         config = yaml.safe_load((ROOT / "docs" / "prometheus.yaml").read_text())
         config["global"] = {"scrape_interval": "2s", "evaluation_interval": "2s"}
         config["rule_files"] = [str(CHART / "files" / "rules.yaml")]
-        (discovery,) = config["scrape_configs"][0]["kubernetes_sd_configs"]
-        discovery |= {"kubeconfig_file": os.environ["KUBECONFIG"], "namespaces": {"names": [namespace]}}
+        # Debian's Prometheus is built without discovery of Kubernetes; what that would tell of pods is in this file.
+        del config["scrape_configs"][0]["kubernetes_sd_configs"]
+        config["scrape_configs"][0]["file_sd_configs"] = [{"files": [str(folder / "pods.json")]}]
         (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
+        self._namespace = namespace
         self._folder = folder
         self._command = [
             binary,
@@ -46,6 +63,8 @@ class Prometheus:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        pods = json.loads(self._namespace.kubectl("get", "pods", "-o", "json"))["items"]
+        (self._folder / "pods.json").write_text(json.dumps([discovered(pod) for pod in pods]))
         with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
         eventually_sync(self._is_up, within_s=30, every_s=0.2)

@@ -11,7 +11,6 @@ import yaml
 
 from tests.cluster.helm import CHART, ROOT, Namespace, require_cluster
 from tests.cluster.prometheus import Prometheus
-from tests.cluster.test_chart import momentum
 from tests.support.waiting import eventually_sync
 
 pytestmark = pytest.mark.timeout(420)
@@ -36,15 +35,15 @@ EMPTY_WHEN_WELL = {
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     require_cluster()
     namespace = Namespace("christmas-watched")
-    prometheus = Prometheus(tmp_path_factory.mktemp("prometheus"), namespace.name)
+    prometheus = Prometheus(tmp_path_factory.mktemp("prometheus"), namespace)
     namespace.create()
     try:
         namespace.install()
         eventually_sync(lambda: namespace.is_ready("broker", "paper"), within_s=60, every_s=0.5)
-        namespace.kubectl("apply", "-f", str(ROOT / "examples" / "btc-scalper.yaml"))
-        eventually_sync(lambda: namespace.is_ready("strategy", "btc-scalper"), within_s=60, every_s=0.5)
-        namespace.kubectl("apply", "-f", "-", input_text=momentum())
-        eventually_sync(lambda: namespace.is_ready("strategy", "btc-momentum"), within_s=60, every_s=0.5)
+        for name in ("btc-scalper", "btc-momentum"):
+            namespace.kubectl("apply", "-f", str(ROOT / "examples" / f"{name}.yaml"))
+        for name in ("btc-scalper", "btc-momentum"):
+            eventually_sync(lambda: namespace.is_ready("strategy", name), within_s=60, every_s=0.5)  # noqa: B023
         prometheus.start()
         eventually_sync(lambda: scraped(prometheus), within_s=60, every_s=1)
         yield prometheus

@@ -18,7 +18,7 @@ _USER: Final = 10001
 _OWNER_AND_GROUP_READ: Final = 0o440
 
 
-def annotations() -> dict[str, str]:
+def scrape_annotations() -> dict[str, str]:
     """For a Prometheus that finds pods by annotations."""
     return {
         "prometheus.io/scrape": "true",
@@ -80,7 +80,7 @@ def pod_template(
 ) -> Manifest:
     """``placement``: fields of the pod that say where it runs; empty ones are left out."""
     return {
-        "metadata": {"labels": dict(marked), "annotations": annotations()},
+        "metadata": {"labels": dict(marked), "annotations": scrape_annotations()},
         "spec": {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,

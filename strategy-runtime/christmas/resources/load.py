@@ -72,9 +72,7 @@ def load(
             Problem(file=named, line=1, column=1, path="", what=what, mend="expected *.yaml, *.yml or *.json")
         )
     given = [entry.resource for entry in placed]
-    replaced = {identity(resource) for resource in given}
-    others = [resource for resource in known if identity(resource) not in replaced]
-    findings = validate(given, known=others, check_rule=check_rule, check_builtin=check_builtin)
+    findings = validate(given, known=known, check_rule=check_rule, check_builtin=check_builtin)
     problems.extend(_located(finding, placed) for finding in findings)
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors:

@@ -133,7 +133,7 @@ def _symbol(stored: Any, doubled: Any, gaps: Any, mark: Any) -> SymbolTicks:
         doubled_example=doubled["example"] if doubled else "",
         numbered=gaps["numbered"] if gaps else 0,
         missing=gaps["missing"] if gaps else 0,
-        missing_example=f"after {gaps['example']}" if gaps and gaps["missing"] else "",
+        missing_example=f"after {int(gaps['example'])}" if gaps and gaps["missing"] else "",
         watermark_ticks=mark["ticks"] if mark else None,
         watermark_us=microseconds(mark["time"]) if mark else 0,
     )

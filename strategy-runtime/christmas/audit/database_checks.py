@@ -194,7 +194,8 @@ def _symbol(place: str, ticks: SymbolTicks) -> Iterator[Difference]:
             expected="prints before their second is over",
             found=f"{ticks.late} came late: recorded, and in no bar",
         )
-    if ticks.missing:
+    # Where more numbers are missing than there are, they do not number trades one by one.
+    if 0 < ticks.missing <= ticks.numbered:
         yield Difference(
             kind="ticks.gap",
             severity="note",

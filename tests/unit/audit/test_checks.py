@@ -286,6 +286,7 @@ TICKS = SymbolTicks(
         ({"last_us": 51}, ["ticks.beyond-watermark"]),
         ({"late": 1}, ["ticks.late"]),
         ({"missing": 4}, ["ticks.gap"]),
+        ({"missing": 11}, []),
     ],
 )
 def test_ticks(change: dict[str, int | None], expected: list[str]) -> None:

@@ -76,8 +76,8 @@ def metrics_in(expression: str) -> list[str]:
 
 
 def may_be_empty(expression: str) -> bool:
-    """A query for what is not well, or for what has not happened."""
-    return expression.rstrip().endswith("== 0") or any(name in EMPTY_WHEN_WELL for name in metrics_in(expression))
+    """A query for what has not happened."""
+    return any(name in EMPTY_WHEN_WELL for name in metrics_in(expression))
 
 
 def test_every_process_is_scraped(watched: Prometheus) -> None:

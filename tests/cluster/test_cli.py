@@ -239,8 +239,8 @@ def test_a_log_is_followed_line_by_line(api: Api, namespace: str) -> None:
     following = subprocess.Popen(arguments(namespace, "logs", "-f", "btc-scalper"), stdout=subprocess.PIPE, text=True)
     try:
         assert following.stdout is not None
-        numbers = [line for line in (following.stdout.readline() for _ in range(12)) if "line" in line]
-        assert len(numbers) == 11
+        lines = [following.stdout.readline() for _ in range(8)]
+        assert [json.loads(line)["message"] for line in lines] == ["hello", *(f"line {n}" for n in range(7))]
     finally:
         following.send_signal(signal.SIGINT)
         assert following.wait(10) == 0

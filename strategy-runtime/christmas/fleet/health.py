@@ -13,6 +13,7 @@ from christmas.telemetry.settings import ProcessStatus
 from christmas.telemetry.unreadable import UNREADABLE
 
 _TIMEOUT_S: Final = 2.0
+SILENT: Final = "/readyz does not answer"
 _MAXIMUM_ANSWER_BYTES: Final = 1 << 20
 
 
@@ -30,7 +31,7 @@ async def not_ready_reason(port: int) -> str | None:
     try:
         status, body = await _get(port, "/readyz")
     except (OSError, TimeoutError) as error:
-        return f"/readyz does not answer: {type(error).__name__}"
+        return f"{SILENT}: {type(error).__name__}"
     return None if status == 200 else body.strip() or "not ready"
 
 

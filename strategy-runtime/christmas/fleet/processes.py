@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Final
 
 from christmas.fleet import metrics
+from christmas.fleet.backoff import CRASH_LOOP_FROM
 from christmas.fleet.decide import Key, Kind, Seen
 from christmas.fleet.errors import FleetError
-from christmas.fleet.health import not_ready_reason, read_status
+from christmas.fleet.health import SILENT, not_ready_reason, read_status
 from christmas.fleet.launch import Launched
 from christmas.fleet.limits import CpuLimits
 from christmas.fleet.process import trim_log
@@ -26,6 +27,8 @@ _STOP_WITHIN_S: Final[Mapping[Kind, float]] = {"runtime": 10.0, "gateway": 10.0,
 
 Listener = Callable[[Key, str], None]
 """Told of what happens to a process, in one sentence."""
+StateListener = Callable[[Key, str, str], None]
+"""Told of a process's new state (Ready, NotReady, Failed, OOMKilled, CrashLoopBackOff) and why."""
 Probe = Callable[[], Awaitable[str | None]]
 
 
@@ -38,6 +41,7 @@ class Processes:
         cpu: CpuLimits,
         has_ended: Callable[[Key], bool],
         tell: Listener,
+        on_state: StateListener = lambda key, state, why: None,
         store_probes: Mapping[Key, Probe],
     ) -> None:
         """``has_ended``: whether an exit of this process is the end of its market and no failure."""
@@ -46,6 +50,7 @@ class Processes:
         self._cpu = cpu
         self._has_ended = has_ended
         self._tell = tell
+        self._on_state = on_state
         self._store_probes = store_probes
         self._tasks: set[asyncio.Task[None]] = set()
         self._jitter = random.Random()
@@ -71,6 +76,7 @@ class Processes:
         except (OSError, FleetError, ValueError) as error:
             slot.not_started(str(error))
             self._tell(key, f"cannot be started: {error}")
+            self._on_state(key, _state_of_exit(slot), str(error))
             return
         slot.started(launched, digest)
         pid = launched.process.pid
@@ -150,6 +156,9 @@ class Processes:
         metrics.READY.labels(slot.key.kind, slot.key.name).set(slot.ready)
         if slot.ready != was:
             self._tell(slot.key, "ready" if slot.ready else f"not ready: {reason}")
+            if slot.key.kind == "store" or (reason or "").startswith(SILENT):
+                # Who answers says itself why it is not ready.
+                self._on_state(slot.key, "Ready" if slot.ready else "NotReady", slot.not_ready)
             self.changed.set()
 
     async def _not_ready(self, slot: Slot, launched: Launched) -> str | None:
@@ -177,6 +186,8 @@ class Processes:
         metrics.EXITS.labels(slot.key.kind, "stopped" if asked else slot.state.lower()).inc()
         if not self._stopping:
             self._tell(slot.key, f"{'failed' if slot.failures else 'stopped'}: {slot.reason}")
+            if not asked:
+                self._on_state(slot.key, _state_of_exit(slot), slot.reason)
         self.changed.set()
 
     async def _stop(self, launched: Launched, within_s: float) -> None:
@@ -186,3 +197,12 @@ class Processes:
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _state_of_exit(slot: Slot) -> str:
+    """One word for how a process has ended, as its phase says it."""
+    if slot.oom:
+        return "OOMKilled"
+    if slot.failures >= CRASH_LOOP_FROM:
+        return "CrashLoopBackOff"
+    return "Failed" if slot.failures else "Stopped"

@@ -43,6 +43,8 @@ from christmas.fleet.state import StateFolder
 from christmas.fleet.stores import EmbeddedStore, probe_redis, store_failure
 from christmas.fleet.view import FleetView
 from christmas.fleet.wants import DATABASE, REDIS, runtime, wants_of
+from christmas.telemetry.events import StateEvent
+from christmas.telemetry.publisher import EventPublisher
 from christmas.telemetry.status import RuntimeStatus, status_key
 
 logger = logging.getLogger(__name__)
@@ -86,12 +88,14 @@ class Supervisor:
             cpu=self._cpu,
             has_ended=self.has_ended,
             tell=self._tell,
+            on_state=self._publish_state,
             store_probes={key: store.probe for key, store in self._embedded.items()},
         )
         self._control = ControlServer(state.control_socket, self.handle)
         self._redis = redis.Redis.from_url(
             session.redis_url, socket_connect_timeout=_REDIS_TIMEOUT_S, socket_timeout=_REDIS_TIMEOUT_S
         )
+        self._events = EventPublisher(self._redis, session.replay_id)
         self._wants: dict[Key, Want] = {}
         self._statuses: dict[str, RuntimeStatus] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -118,6 +122,7 @@ class Supervisor:
         self._database, answers = await bring_schema_up(self._session.database_url)
         if not answers:
             self._tell(DATABASE, f"does not answer, recording waits for it: {self._database}")
+        await self._events.start()
         await self._control.start()
 
     async def run(self) -> None:
@@ -149,6 +154,7 @@ class Supervisor:
         await self.processes.stop_kind("runtime", "the fleet stops")
         await self.processes.stop_kind("gateway", "the fleet stops")
         await self.processes.stop_kind("recorder", "the fleet stops")
+        await self._events.close()
         await self._redis.aclose()
         await self.processes.stop_kind("store", "the fleet stops")
         await self.processes.close()
@@ -326,6 +332,19 @@ class Supervisor:
         if not result.ok:
             raise FleetError(result.message)
         return Answer(what=result.message, lines=(result.message,), orders=result.orders, fills=result.fills)
+
+    def _publish_state(self, key: Key, state: str, why: str) -> None:
+        """What a process cannot say of itself any more, or to nobody who would keep it."""
+        self._events.publish(
+            StateEvent(
+                time_us=time.time_ns() // 1000,
+                strategy=key.name if key.kind == "runtime" else "",
+                broker=key.name if key.kind == "gateway" else "",
+                component=key.kind if key.kind != "store" else key.name,
+                state=state,
+                message=why,
+            )
+        )
 
     def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(coroutine)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import time
 from typing import Final
 
 from redis.asyncio import Redis
@@ -21,8 +22,10 @@ from christmas.ingestion.reasons import Reasons
 from christmas.ingestion.retention import keep_dropping
 from christmas.ingestion.retry import Attempts, keep_trying
 from christmas.ingestion.settings import RecorderSettings
+from christmas.telemetry.events import StateEvent
 from christmas.telemetry.priority import yield_to_others
 from christmas.telemetry.process import ProcessContext, run_process
+from christmas.telemetry.publisher import EventPublisher
 from christmas.telemetry.settings import load_settings
 
 logger = logging.getLogger("christmas.ingestion.recorder")
@@ -46,14 +49,36 @@ async def main(settings: RecorderSettings, context: ProcessContext) -> int:
     redis = Redis.from_url(
         settings.redis_url, socket_timeout=_SOCKET_DEADLINE_S, socket_connect_timeout=_SOCKET_DEADLINE_S
     )
+    events = EventPublisher(redis, settings.replay_id)
     try:
-        stores = Stores(settings.database_url, redis, Reasons(context.ready))
+        await events.start()
+        stores = Stores(settings.database_url, redis, Reasons(_Shown(context, events).show))
         await _prepare(settings, stores, context.stopping)
         if not context.stopping.is_set():
             await _record(settings, stores, context.stopping)
     finally:
+        await events.close()
         await redis.aclose()
     return 0
+
+
+class _Shown:
+    """Shows why the recorder waits as its readiness, and tells in an event when that begins and when it ends."""
+
+    def __init__(self, context: ProcessContext, events: EventPublisher) -> None:
+        self._context = context
+        self._events = events
+        self._waits = False
+
+    def show(self, reason: str | None) -> None:
+        self._context.ready(reason)
+        if self._waits is (reason is not None):
+            return
+        self._waits = reason is not None
+        state = "Waiting" if self._waits else "Ready"
+        self._events.publish(
+            StateEvent(time_us=time.time_ns() // 1000, component="recorder", state=state, message=reason or "")
+        )
 
 
 async def _prepare(settings: RecorderSettings, stores: Stores, stopping: asyncio.Event) -> None:

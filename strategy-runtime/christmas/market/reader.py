@@ -13,7 +13,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Final
 
@@ -62,8 +62,11 @@ class TickReader:
         overlap_us: int = 2_000_000,
         remembered: int = 1_000,
         page: int = 1_000,
+        on_waiting: Callable[[str | None], None] = lambda _reason: None,
     ) -> None:
+        """``on_waiting`` is told why reading waits for Redis, and None when it goes on."""
         self._market = market
+        self._on_waiting = on_waiting
         self._symbols = tuple(dict.fromkeys(symbols))
         self._start_us = start
         self._overlap_us = overlap_us
@@ -229,12 +232,15 @@ class TickReader:
                 await self._catch_up(self._catching_up)
             else:
                 await self._listen(timeout_s)
-            self._failures = 0
+            if self._failures and self._subscribed and self._catching_up is None:
+                self._failures = 0
+                self._on_waiting(None)
         except UNAVAILABLE as error:
             await self._disconnect()
             self._failures += 1
             if self._failures == 1:
                 logger.warning("reading waits for Redis", extra={"market": self._market, "error": repr(error)})
+                self._on_waiting(f"the stream waits for Redis: {error!r}")
             await asyncio.sleep(backoff_s(self._failures))
 
     async def _disconnect(self) -> None:

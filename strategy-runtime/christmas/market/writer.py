@@ -66,6 +66,7 @@ class TickWriter:
         *,
         trim: TrimPolicy | None = None,
         on_alert: AlertHandler | None = None,
+        on_waiting: Callable[[str | None], None] = lambda _reason: None,
         deadline_s: float = 5.0,
     ) -> None:
         self._redis = redis
@@ -73,6 +74,7 @@ class TickWriter:
         self._wire = Wire(redis, deadline_s=deadline_s)
         self._lock = asyncio.Lock()
         self._on_alert = on_alert
+        self._on_waiting = on_waiting
         self._clock_channel = clock_channel(market)
         self._stream_key = stream_key(market)
         self.answered_us: int | None = None
@@ -207,10 +209,12 @@ class TickWriter:
                         "ticks wait: Redis does not answer", extra={"market": self._market, "error": repr(error)}
                     )
                     self._alert("RedisUnavailable", f"{self._market}: ticks wait for Redis ({error!r})")
+                    self._on_waiting(f"ticks wait for Redis: {error!r}")
                 await asyncio.sleep(backoff_s(failures))
             else:
                 if failures:
                     logger.info("Redis answers again", extra={"market": self._market, "failures": failures})
+                    self._on_waiting(None)
                 return results
 
     async def _transact(self, commands: Sequence[Command]) -> list[object]:

@@ -78,6 +78,9 @@ class Runtime:
         self._reader: TickReader | None = None
         self._status: StatusWriter | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._waits: dict[str, str | None] = {"gateway": "no session with the gateway yet"}
+        self._shown: str | None = None
+        self._session.on_lost = partial(self._on_waiting, "gateway")
 
     async def run(self) -> int:
         """Trade until the gateway says goodbye, the process is told to stop, or a task of it fails."""
@@ -181,7 +184,13 @@ class Runtime:
         engine.warm_up(history)
         await recall_best_prices(engine, redis=self._redis, market=welcome.market, until_us=welcome.clock_us)
         # The bar that had begun is read again from its start, so that it is whole.
-        reader = TickReader(self._settings.redis_url, welcome.market, self._spec.symbols, start=bar_us)
+        reader = TickReader(
+            self._settings.redis_url,
+            welcome.market,
+            self._spec.symbols,
+            start=bar_us,
+            on_waiting=partial(self._on_waiting, "redis"),
+        )
         await reader.start()
         self._reader = reader
         self._driver = Driver(engine, self._session, known_us=welcome.clock_us, on_signal=self._on_signal)
@@ -219,7 +228,16 @@ class Runtime:
                 logger.warning("the stream does not come; the market waits for it", extra={"clock_us": frame.clock_us})
 
     def _tell_ready(self, enabled: bool, reason: str) -> None:
-        self._context.ready(None if enabled else f"the gateway takes no entries: {reason}")
+        self._on_waiting("gateway", None if enabled else f"the gateway takes no entries: {reason}")
+
+    def _on_waiting(self, what: str, reason: str | None) -> None:
+        self._waits[what] = reason
+        metrics.WAITING.labels(what).set(reason is not None)
+        shown = next((why for why in self._waits.values() if why is not None), None)
+        self._context.ready(shown)
+        if shown != self._shown:
+            self._shown = shown
+            self._say("Ready" if shown is None else "Waiting", shown or "")
 
     def _on_signal(self, note: SignalNote) -> None:
         self._events.publish(
@@ -234,7 +252,7 @@ class Runtime:
             )
         )
 
-    def _say(self, state: str) -> None:
+    def _say(self, state: str, message: str = "") -> None:
         self._events.publish(
             StateEvent(
                 time_us=time.time_ns() // 1000,
@@ -242,6 +260,7 @@ class Runtime:
                 broker=self._spec.broker_ref.name,
                 component="runtime",
                 state=state,
+                message=message,
             )
         )
 

@@ -30,6 +30,7 @@ TICK_LAG = Histogram(
 )
 SESSIONS = Counter("christmas_runtime_sessions_total", "Sessions opened with the gateway.")
 RESENT = Counter("christmas_runtime_resent_total", "Intents sent again after a reconnect, with the same order id.")
+WAITING = Gauge("christmas_runtime_waiting", "1 while it waits for its gateway, or for Redis.", ["what"])
 TRADING = Gauge("christmas_runtime_trading", "1 while entries are allowed.")
 POSITIONS = Gauge("christmas_runtime_open_positions", "Open positions.")
 REALISED = Gauge("christmas_runtime_realised_pnl", "Realised profit and loss of closed positions, quote currency.")

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from christmas.execution.protocol import (
@@ -67,6 +67,8 @@ class GatewaySession:
         self._is_lockstep = False
         self._window_us = -1
         self._last_report = hello.last_report_sequence
+        self.on_lost: Callable[[str], None] = lambda _why: None
+        """Told why there is no session; a `Welcome` says that there is one again."""
         self._sent_at = 0.0
 
     @property
@@ -112,6 +114,7 @@ class GatewaySession:
                 failures += 1
                 delay = random.uniform(0.5, 1.0) * min(BACK_OFF_S[1], BACK_OFF_S[0] * 2**failures)
                 logger.info("the gateway does not answer", extra={"error": str(error), "retry_in_s": round(delay, 2)})
+                self.on_lost(f"the gateway does not answer: {str(error) or type(error).__name__}")
                 await asyncio.sleep(delay)
                 continue
             ended = False
@@ -134,6 +137,7 @@ class GatewaySession:
                         await writer.wait_closed()
             if ended:
                 return
+            self.on_lost("the session with the gateway broke")
             failures += 1
             await asyncio.sleep(random.uniform(0.5, 1.0) * min(BACK_OFF_S[1], BACK_OFF_S[0] * 2**failures))
 

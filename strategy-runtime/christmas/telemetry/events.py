@@ -12,6 +12,7 @@ from typing import Final, Literal
 import msgspec
 
 EVENTS_MAXIMUM: Final = 100_000
+Severity = Literal["info", "warning", "critical"]
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event"):
@@ -65,7 +66,7 @@ class PositionEvent(_Event, frozen=True, kw_only=True, tag="position"):
 
 
 class AlertEvent(_Event, frozen=True, kw_only=True, tag="alert"):
-    severity: Literal["info", "warning", "critical"]
+    severity: Severity
     reason: str
     """CamelCase, from the catalogue in docs/events.md."""
     message: str

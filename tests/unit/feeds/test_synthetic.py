@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from christmas.brokers.feeds.open import open_feed
-from christmas.brokers.feeds.synthetic import LARGEST_BATCH, SyntheticFeed, wall_us
+from christmas.brokers.feeds.synthetic import LARGEST_BATCH, SyntheticFeed
 from christmas.brokers.feeds.synthetic_market import SECONDS_PER_YEAR, SyntheticMarket
 from christmas.market.instrument import Instrument
 from christmas.market.raw import FeedTick
 from christmas.resources.broker import FeedSpec
+from christmas.telemetry.steady import steady_us
 
 BTC = Instrument(symbol="BTC/USDT", price_increment=Decimal("0.1"), lot_size=Decimal("0.001"), maximum_lots=100_000)
 ETH = Instrument(symbol="ETH/USDT", price_increment=Decimal("0.01"), lot_size=Decimal("0.0001"))
@@ -31,7 +32,7 @@ def feed(*, seed: int = 1, rate: float = 8.0, volatility: float = 0.6, clock_us:
         ticks_per_second=rate,
         start_price=60_000,
         annual_volatility=volatility,
-        clock=wall_us if clock_us is None else lambda: clock_us,
+        clock=steady_us if clock_us is None else lambda: clock_us,
     )
 
 
@@ -143,7 +144,7 @@ def _autocorrelation(values: list[float]) -> float:
 
 
 async def test_history_and_live_prints_meet_without_gap_or_overlap() -> None:
-    now_us = wall_us()
+    now_us = steady_us()
     live = feed(rate=200.0)
     past = live.history(now_us - 500_000, 10)
     assert past
@@ -158,7 +159,7 @@ async def test_history_and_live_prints_meet_without_gap_or_overlap() -> None:
         past + seen
         == [
             tick
-            for tick in feed(rate=200.0).history(wall_us(), 20)
+            for tick in feed(rate=200.0).history(steady_us(), 20)
             if past[0].time_us <= tick.time_us <= seen[-1].time_us
         ][: len(past) + len(seen)]
     )
@@ -169,7 +170,7 @@ async def test_live_prints_have_the_time_of_now_and_close_ends_them() -> None:
     started = time.perf_counter()
     count = 0
     async for batch in live.batches():
-        now_us = wall_us()
+        now_us = steady_us()
         assert len(batch) <= LARGEST_BATCH
         assert all(now_us - 1_000_000 < tick.time_us <= now_us for tick in batch)
         count += len(batch)
@@ -187,7 +188,7 @@ async def test_a_machine_that_slept_goes_on_from_now() -> None:
         ticks_per_second=50.0,
         start_price=60_000,
         annual_volatility=0.6,
-        clock=lambda: wall_us() + slept_us,
+        clock=lambda: steady_us() + slept_us,
     )
     batches = live.batches()
     (first, *_) = await anext(batches)

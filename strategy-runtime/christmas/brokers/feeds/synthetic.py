@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from heapq import merge
 from itertools import takewhile
@@ -15,15 +14,12 @@ from christmas.brokers.feeds.synthetic_market import SyntheticMarket
 from christmas.market.instrument import Instrument
 from christmas.market.raw import FeedTick
 from christmas.market.tick import MICROSECONDS_PER_SECOND
+from christmas.telemetry.steady import steady_us
 
 LARGEST_BATCH: Final = 1000
 LONGEST_BACKLOG_US: Final = 30 * MICROSECONDS_PER_SECOND
 """A machine that slept longer than this goes on from now."""
 _logger = logging.getLogger(__name__)
-
-
-def wall_us() -> int:
-    return time.time_ns() // 1000
 
 
 class SyntheticFeed:
@@ -37,7 +33,7 @@ class SyntheticFeed:
         ticks_per_second: float,
         start_price: float,
         annual_volatility: float,
-        clock: Callable[[], int] = wall_us,
+        clock: Callable[[], int] = steady_us,
     ) -> None:
         """``ticks_per_second`` of each symbol on average; ``clock``: UTC µs now."""
         self._markets = [

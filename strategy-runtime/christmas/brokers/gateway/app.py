@@ -7,6 +7,7 @@ import contextlib
 import gc
 import logging
 import random
+import sqlite3
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -27,7 +28,7 @@ from christmas.brokers.gateway.book import Book
 from christmas.brokers.gateway.budget import RequestBudget
 from christmas.brokers.gateway.commands import Commands
 from christmas.brokers.gateway.desk import Desk
-from christmas.brokers.gateway.journal import Journal, JournalFailed
+from christmas.brokers.gateway.journal import Journal, JournalDamaged, JournalFailed
 from christmas.brokers.gateway.ledger import Ledger
 from christmas.brokers.gateway.lockstep import Lockstep
 from christmas.brokers.gateway.market import LiveMarket, Market, skipped_until
@@ -56,6 +57,7 @@ from christmas.telemetry.events import AlertEvent, StateEvent
 from christmas.telemetry.priority import answer_at_once
 from christmas.telemetry.process import ProcessContext
 from christmas.telemetry.publisher import EventPublisher
+from christmas.telemetry.steady import steady_us
 
 logger = logging.getLogger(__name__)
 
@@ -160,7 +162,11 @@ class Gateway:
         )
         self.server.command = commands.run
         self._outbox = Outbox(self._redis, self.journal, self.market_name)
-        self._writer = TickWriter(self._redis, self.market_name, on_alert=self._on_market_alert)
+        self._writer = TickWriter(
+            self._redis, self.market_name, on_alert=self._on_market_alert, on_waiting=self._on_redis_away
+        )
+        self.journal.on_waiting = self._on_journal_waits
+        self._redis_away: str | None = None
         self._blocked: str | None = "starting"
         self._waiting: str | None = None
         self._feed: Feed | None = None
@@ -290,7 +296,7 @@ class Gateway:
         )
         if isinstance(feed, SyntheticFeed):
             # Strategies find their warm-up in Redis and trade at once; nobody is shown this as news.
-            now_us = time.time_ns() // 1000
+            now_us = steady_us()
             seconds = min(_SEEDED_S, (now_us - state.clock_us) // 1_000_000)
             await live.seed(feed.history(now_us, max(1, seconds)))
         return lambda: self._run_live(live, feed)
@@ -423,13 +429,25 @@ class Gateway:
             self.server.tell_trading()
         self._show_readiness()
 
+    def _on_journal_waits(self, reason: str | None) -> None:
+        self.desk.journal_waits = reason
+        if reason is not None:
+            self.desk.alert("critical", "JournalWaits", reason)
+        self.server.tell_trading()
+        self._show_readiness()
+
+    def _on_redis_away(self, reason: str | None) -> None:
+        metrics.REDIS_AWAY.set(reason is not None)
+        self._redis_away = reason
+        self._show_readiness()
+
     def _on_waiting(self, reason: str | None) -> None:
         self._waiting = reason
         self._show_readiness()
 
     def _show_readiness(self) -> None:
         # A replay that waits for its strategies is ready for them: only what keeps sessions from trading counts.
-        self._context.ready(self._blocked)
+        self._context.ready(self._blocked or self.desk.journal_waits or self._redis_away)
 
     def _on_market_alert(self, reason: str, message: str) -> None:
         self._events.publish(
@@ -468,11 +486,14 @@ async def run_gateway(settings: GatewaySettings, context: ProcessContext) -> int
     answer_at_once()
     try:
         gateway = Gateway(settings, context)
-    except (ValueError, OSError, LedgerUnusable) as error:
+    except (ValueError, OSError, LedgerUnusable, sqlite3.Error) as error:
         logger.critical("the gateway cannot start: %s", error)
         return _UNUSABLE
     try:
         return await gateway.run()
+    except JournalDamaged as error:
+        logger.critical("the gateway cannot start: %s", error)
+        return _UNUSABLE
     except FeedError as error:
         logger.critical("the feed cannot be opened: %s", error)
         return _UNUSABLE

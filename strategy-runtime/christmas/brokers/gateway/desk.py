@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 from itertools import count
@@ -37,10 +37,15 @@ from christmas.brokers.port import (
 from christmas.execution.order import CancelIntent, OrderIntent, OrderStatus
 from christmas.market.instrument import Instrument
 from christmas.telemetry import crash
-from christmas.telemetry.events import AlertEvent, Event
+from christmas.telemetry.events import AlertEvent, Event, Severity
 
 logger = logging.getLogger(__name__)
 
+_LOG_LEVELS: Final[Mapping[Severity, int]] = {
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "critical": logging.ERROR,
+}
 _FILLS_MARGIN_US: Final = 60_000_000
 _SURE_AFTER: Final = 2
 """How often a venue must say that it has never had an order before we believe it."""
@@ -76,6 +81,8 @@ class Desk:
         self.instruments: dict[str, Instrument] = {}
         self.blocked: str | None = "not yet reconciled with the venue"
         """Why nothing is sent."""
+        self.journal_waits: str | None = None
+        """Why nothing can be written down; what cannot be written down is not sent either."""
         self.flattening: set[str] = set()
         """Uids of strategies whose positions the gateway is closing itself."""
         self.on_trouble: Callable[[str], None] = lambda _reason: None
@@ -175,15 +182,14 @@ class Desk:
         metrics.FOREIGN.labels(what).inc()
         self.alert("warning", "ForeignOrder", f"the venue has an {what} {client_order_id!r} that is not in the journal")
 
-    def alert(self, severity: str, reason: str, message: str, strategy: str = "") -> None:
-        level = "critical" if severity == "critical" else "warning"
-        logger.log(logging.ERROR if level == "critical" else logging.WARNING, message, extra={"reason": reason})
+    def alert(self, severity: Severity, reason: str, message: str, strategy: str = "") -> None:
+        logger.log(_LOG_LEVELS[severity], message, extra={"reason": reason})
         self._publish(
             AlertEvent(
                 time_us=self._quotes.clock_us,
                 strategy=strategy,
                 broker=self._broker,
-                severity="critical" if level == "critical" else "warning",
+                severity=severity,
                 reason=reason,
                 message=message,
             )
@@ -288,7 +294,7 @@ class Desk:
                 strategy=book.exposure(mine, now_us, quotes.prices),
                 account=book.account_exposure(now_us, quotes.prices),
                 position=book.position_view(mine, intent.position_id),
-                blocked=self.blocked,
+                blocked=self.blocked or self.journal_waits,
                 halted=book.halted(owner.strategy),
             ),
         )

@@ -7,8 +7,10 @@ write ends the gateway: an account must not be traded without its journal.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import queue
+import random
 import sqlite3
 import threading
 import time
@@ -20,6 +22,7 @@ from typing import Final
 import msgspec
 
 from christmas.brokers.gateway import metrics
+from christmas.brokers.gateway.checksum import UNCHAINED, Head, Written, chained
 from christmas.execution.journal import FillRecorded, JournalEntry, OrderChanged, OrderWritten
 from christmas.telemetry import crash
 
@@ -44,23 +47,42 @@ after it would else wait for two commits.
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS entries (
   sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, owner TEXT NOT NULL, client_order_id TEXT NOT NULL,
-  body BLOB NOT NULL
+  body BLOB NOT NULL, sum INTEGER
 );
 CREATE UNIQUE INDEX IF NOT EXISTS entries_written ON entries (client_order_id) WHERE kind = 'order_written';
 CREATE INDEX IF NOT EXISTS entries_changed ON entries (owner, sequence) WHERE kind = 'order_changed';
 CREATE INDEX IF NOT EXISTS entries_noted ON entries (owner, sequence) WHERE kind = 'signal_noted';
 CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
-_INSERT: Final = "INSERT INTO entries (sequence, kind, owner, client_order_id, body) VALUES "
+_INSERT: Final = "INSERT INTO entries (sequence, kind, owner, client_order_id, body, sum) VALUES "
+_CHAINED: Final = (
+    "SELECT sequence, kind, owner, client_order_id, body, sum FROM entries"
+    " WHERE kind <> 'signal_noted' ORDER BY sequence"
+)
+_LAST_SUM: Final = "SELECT sum FROM entries WHERE kind <> 'signal_noted' ORDER BY sequence DESC LIMIT 1"
 _ROWS_A_STATEMENT: Final = 32
 """Each statement costs the thread a turn at the interpreter, which the event loop is slow to give up."""
-_Row = tuple[int, str, str, str, bytes]
+_Row = tuple[int, str, str, str, bytes, int]
+_RETRY_S: Final = (0.05, 1.0)
+_PASSING: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
+"""What a disk may get over: somebody makes room, a volume comes back."""
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[JournalEntry] = msgspec.json.Decoder(JournalEntry)
 
 
 class JournalFailed(Exception):
     """The journal cannot be written any more."""
+
+
+class JournalDamaged(ValueError):
+    """What is on disk is not what was written: trading on it could double or lose an order."""
+
+    def __init__(self, place: Path, what: str) -> None:
+        super().__init__(
+            f"{place}: the journal is damaged: {what}. Nothing is traded on it. Put back an undamaged copy of"
+            f" {place.name}, {place.name}-wal and {place.stem}.head; or, when there is none, withdraw and close by hand"
+            " what is open at the venue and move these files away: a new journal then begins"
+        )
 
 
 class _Group(msgspec.Struct):
@@ -74,7 +96,10 @@ class Journal:
 
     def __init__(self, path: Path, *, synced: bool = True) -> None:
         """``synced`` False: a commit survives the end of the process and not that of the machine. For a replay
-        in lock-step: nothing in it is real, and it can be made again."""
+        in lock-step: nothing in it is real, and it can be made again.
+
+        Raises JournalDamaged, sqlite3.Error when the file cannot be used now, OSError.
+        """
         self.path = path
         self._synced = synced
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -87,11 +112,18 @@ class Journal:
         self._held: list[_Group] = []
         self._lingering: asyncio.TimerHandle | None = None
         self._committed = asyncio.Event()
-        self._reader = _open(path, synced)
-        self._reader.executescript(_SCHEMA)
+        self._closing = threading.Event()
+        self.on_waiting: Callable[[str | None], None] = lambda _reason: None
+        """Told why entries wait for the disk, and None when they do not any more."""
+        self._sum = 0
+        """Of the last entry in the chain."""
+        self._head = Head(path)
+        self._reader = self._open_checked()
         self.sequence = max(self._maximum(), self.mark("started_after"))
         """The last one that was given out."""
         self.durable = self.sequence
+        if self._head.read() > self.sequence:
+            raise JournalDamaged(path, f"it ends at entry {self.sequence}, and {self._head.read()} had been on disk")
         self._thread = threading.Thread(target=self._write_forever, name="journal", daemon=True)
         self._thread.start()
 
@@ -119,7 +151,11 @@ class Journal:
             written = msgspec.structs.replace(entry, sequence=self.sequence)
             numbered.append(written)
             kind = str(type(entry).__struct_config__.tag)
-            rows.append((self.sequence, kind, owner, _order_id(written), _encoder.encode(written)))
+            order_id, body = _order_id(written), _encoder.encode(written)
+            total = chained(self._sum, Written(self.sequence, kind, owner, order_id, body))
+            if kind != UNCHAINED:
+                self._sum = total
+            rows.append((self.sequence, kind, owner, order_id, body, total))
         self._hold(_Group(rows, then), urgent=urgent)
         metrics.JOURNAL_WAITING.set(self.sequence - self.durable)
         return tuple(numbered)
@@ -145,10 +181,16 @@ class Journal:
             return
 
     def recover(self) -> Iterator[JournalEntry]:
-        """All entries that carry state, oldest first."""
-        rows = self._reader.execute("SELECT body FROM entries WHERE kind <> 'signal_noted' ORDER BY sequence")
-        for (body,) in rows:
-            yield _decoder.decode(body)
+        """All entries that carry state, oldest first. Raises JournalDamaged."""
+        try:
+            for sequence, _, _, _, body, _ in self._checked():
+                try:
+                    entry = _decoder.decode(body)
+                except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                    raise JournalDamaged(self.path, f"entry {sequence} cannot be read: {error}") from error
+                yield entry
+        except sqlite3.DatabaseError as error:
+            raise JournalDamaged(self.path, str(error)) from error
 
     def read_after(self, sequence: int, limit: int = _PAGE) -> list[tuple[int, bytes]]:
         """Durable entries after ``sequence`` as they are encoded, oldest first."""
@@ -211,9 +253,11 @@ class Journal:
     def close(self) -> None:
         """Write what waits and stop the thread."""
         self._hand_over()
+        self._closing.set()
         self._queue.put(None)
         self._thread.join(timeout=10.0)
         self._reader.close()
+        self._head.close()
         if not self.failed.done():
             self.failed.cancel()
 
@@ -232,6 +276,36 @@ class Journal:
             self._queue.put(self._held)
             self._held = []
 
+    def _open_checked(self) -> sqlite3.Connection:
+        try:
+            reader = _open(self.path, self._synced)
+            reader.executescript(_SCHEMA)
+            if "sum" not in {row[1] for row in reader.execute("PRAGMA table_info(entries)")}:
+                # Of a version that wrote none; its entries are believed as they are.
+                reader.execute("ALTER TABLE entries ADD COLUMN sum INTEGER")
+            found = reader.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if found != "ok":
+                raise JournalDamaged(self.path, found)
+            row = reader.execute(_LAST_SUM).fetchone()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF in _PASSING:
+                raise
+            raise JournalDamaged(self.path, str(error)) from error
+        self._sum = int(row[0] or 0) if row is not None else 0
+        return reader
+
+    def _checked(self) -> Iterator[_Row]:
+        """The chained entries; raises JournalDamaged where the chain does not hold."""
+        previous = 0
+        for row in self._reader.execute(_CHAINED):
+            *entry, total = row
+            if total is not None or previous:
+                expected = chained(previous, Written(*entry))
+                if total != expected:
+                    raise JournalDamaged(self.path, f"entry {row[0]} or the one before it is not as it was written")
+                previous = expected
+            yield row
+
     def _maximum(self) -> int:
         row = self._reader.execute("SELECT max(sequence) FROM entries").fetchone()
         return int(row[0] or 0)
@@ -243,22 +317,52 @@ class Journal:
             self._tell(self._on_failed, JournalFailed(str(error)))
             return
         try:
-            _reserve(connection)
+            _passing(connection, lambda: _reserve(connection))
             rows = 0
             while True:
                 groups, ends = self._take(_IDLE_S if rows >= _CHECKPOINT_ROWS else None)
                 if groups:
-                    rows += _commit(connection, groups)
+                    rows += self._commit(connection, groups)
                     self._tell(self._on_durable, groups)
                 if rows >= _CHECKPOINT_ROWS and (not groups or rows >= _CHECKPOINT_ROWS_BUSY):
-                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                    _passing(connection, lambda: connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall())
                     rows = 0
                 if ends:
                     return
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             self._tell(self._on_failed, JournalFailed(str(error)))
         finally:
             connection.close()
+
+    def _commit(self, connection: sqlite3.Connection, groups: Sequence[_Group]) -> int:
+        """Write them, for as long as it takes: while the disk is full nothing is lost, and nothing is sent."""
+        failures = 0
+        while True:
+            try:
+                rows = _commit(connection, groups)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in _PASSING or self._closing.is_set():
+                    raise
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                failures += 1
+                if failures == 1:
+                    self._tell(self._on_waiting, f"the journal waits for its disk: {error}")
+                first, longest = _RETRY_S
+                self._closing.wait(random.uniform(0.5, 1.0) * min(longest, first * 2.0 ** min(failures, 16)))
+                continue
+            if failures:
+                self._tell(self._on_waiting, None)
+            if rows:
+                with contextlib.suppress(OSError):
+                    # It may lag behind; what it says is then less, and still true.
+                    self._head.write(max(group.rows[-1][0] for group in groups if group.rows))
+            return rows
+
+    def _on_waiting(self, reason: str | None) -> None:
+        (logger.warning if reason else logger.info)(reason or "the journal is written again")
+        metrics.JOURNAL_STALLED.set(reason is not None)
+        self.on_waiting(reason)
 
     def _take(self, within_s: float | None) -> tuple[list[_Group], bool]:
         """Everything that waits now, at least one unless nothing comes ``within_s``; and whether to end."""
@@ -307,6 +411,18 @@ def _open(path: Path, synced: bool) -> sqlite3.Connection:
     return connection
 
 
+def _passing(connection: sqlite3.Connection, work: Callable[[], object]) -> None:
+    """Do what only makes the journal quicker; a disk that does not allow it now is no reason to stop."""
+    try:
+        work()
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in _PASSING:
+            raise
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        logger.info("the journal's upkeep waits for its disk", extra={"error": str(error)})
+
+
 def _reserve(connection: sqlite3.Connection) -> None:
     """Make the log long, and decide ourselves when it is written back."""
     connection.execute("PRAGMA wal_autocheckpoint=0")
@@ -326,7 +442,7 @@ def _commit(connection: sqlite3.Connection, groups: Sequence[_Group]) -> int:
     connection.execute("BEGIN IMMEDIATE")
     for start in range(0, len(rows), _ROWS_A_STATEMENT):
         part = rows[start : start + _ROWS_A_STATEMENT]
-        values = ", ".join(["(?, ?, ?, ?, ?)"] * len(part))
+        values = ", ".join(["(?, ?, ?, ?, ?, ?)"] * len(part))
         connection.execute(_INSERT + values, [value for row in part for value in row])
     if acked:
         connection.execute("INSERT OR REPLACE INTO marks VALUES ('acked', ?)", (acked,))

@@ -19,6 +19,7 @@ from christmas.market.skew import SkewEstimator
 from christmas.market.stream import Message, StreamState
 from christmas.market.tick import MICROSECONDS_PER_SECOND, Tick, TickBatch
 from christmas.market.writer import TickWriter
+from christmas.telemetry.steady import steady_us
 
 logger = logging.getLogger(__name__)
 
@@ -183,7 +184,7 @@ class LiveMarket:
 
     async def _read(self, feed: Feed) -> None:
         async for batch in feed.batches():
-            received_s, received_us = time.perf_counter(), time.time_ns() // 1000
+            received_s, received_us = time.perf_counter(), steady_us()
             for start in range(0, len(batch), _SUBBATCH):
                 await self._take(batch[start : start + _SUBBATCH], received_s, received_us)
 
@@ -227,6 +228,6 @@ class LiveMarket:
             await asyncio.sleep(_CLOCK_EVERY_S)
             if self._skew.samples == 0:
                 continue
-            settled_us = self._skew.settled_us(time.time_ns() // 1000, _GRACE_US)
+            settled_us = self._skew.settled_us(steady_us(), _GRACE_US)
             if settled_us - settled_us % MICROSECONDS_PER_SECOND > self._market.sequencer.clock_us:
                 await self.clock_to(settled_us)

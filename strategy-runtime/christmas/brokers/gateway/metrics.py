@@ -61,6 +61,10 @@ JOURNAL_COMMIT = Histogram(
 JOURNAL_GROUP = Histogram(
     "christmas_gateway_journal_group_entries", "Entries in one commit.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 512)
 )
+JOURNAL_STALLED = Gauge(
+    "christmas_gateway_journal_stalled", "1 while the disk does not take entries: nothing is sent meanwhile."
+)
+REDIS_AWAY = Gauge("christmas_gateway_redis_away", "1 while ticks wait for Redis.")
 JOURNAL_WAITING = Gauge("christmas_gateway_journal_waiting_entries", "Entries that are not yet on disk.")
 VENUE_CALL = Histogram(
     "christmas_gateway_venue_call_seconds",

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError, WatchError
 
 from christmas.brokers.gateway import metrics
-from christmas.brokers.gateway.journal import Journal
+from christmas.brokers.gateway.journal import Journal, JournalDamaged
 from christmas.execution.journal import journal_stream
 from christmas.telemetry import crash
 
@@ -51,8 +51,17 @@ class Outbox:
 
         A replay begins anew, so its old stream goes. A journal that was lost (a new volume) goes on
         with numbers above the old ones: the recorder ignores what it believes to have.
+
+        Raises JournalDamaged when Redis has been told more than the journal holds.
         """
         if self._journal.sequence > 0:
+            async with asyncio.timeout(_DEADLINE_S):
+                last = await self._last_id()
+            if last > self._journal.sequence:
+                raise JournalDamaged(
+                    self._journal.path,
+                    f"it ends at entry {self._journal.sequence}, and entry {last} has been told to Redis",
+                )
             return
         async with asyncio.timeout(_DEADLINE_S):
             if is_replay:

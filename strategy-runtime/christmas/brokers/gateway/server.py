@@ -49,6 +49,7 @@ from christmas.execution.protocol import (
 )
 from christmas.telemetry import crash
 from christmas.telemetry.events import AlertEvent, Event, StateEvent
+from christmas.telemetry.steady import steady_us
 
 logger = logging.getLogger(__name__)
 
@@ -161,7 +162,7 @@ class Server:
 
     def why_not(self, strategy: str) -> str | None:
         """Why no entry of a strategy is taken, or None."""
-        return self._desk.blocked or self._ledger.book.halted(strategy)
+        return self._desk.blocked or self._desk.journal_waits or self._ledger.book.halted(strategy)
 
     @property
     def _is_lockstep(self) -> bool:
@@ -259,7 +260,8 @@ class Server:
                 text,
                 self._identity.permit_key,
                 broker=self._identity.broker,
-                now_us=time.time_ns() // 1000,
+                # By a clock that nobody sets back: what has expired stays expired.
+                now_us=steady_us(),
                 role="admin" if role == "admin" else "strategy",
             )
         except PermitExpired as error:

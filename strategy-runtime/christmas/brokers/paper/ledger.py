@@ -135,7 +135,9 @@ class Ledger:
             db.execute("COMMIT")
             crash.point("gateway.venue.written")
         except BaseException:
-            db.execute("ROLLBACK")
+            if db.in_transaction:
+                # A full disk has ended it already.
+                db.execute("ROLLBACK")
             raise
         for symbol, tape in tapes.items():
             self._written_ticks[symbol] = tape.ticks

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
+import sqlite3
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,11 +35,15 @@ from christmas.market.instrument import Instrument
 from christmas.market.tick import Tick
 from christmas.resources.broker import BrokerSpec
 
+_logger = logging.getLogger(__name__)
 LEDGER_FILE: Final = "venue.sqlite"
 RETRY_AFTER_S: Final = 1.0
 POSITION_WRITE_S: Final = 0.2
 """How often the feed's position is written while nothing else changes: prints after it, shown again,
 bring the same state about, so no write is owed for each batch."""
+
+_TRY_AGAIN_S: Final = 0.25
+"""How often books that could not be written are tried."""
 
 
 class PaperVenue:
@@ -67,6 +74,8 @@ class PaperVenue:
         self._simulation = Simulation(self._terms, account, tapes)
         self._simulation.restore(self._ledger.open_orders(), state.clock_us)
         self._written_at = 0.0
+        self._unwritten: str | None = None
+        """Why the books cannot be written: nothing is told or answered until they can."""
         self._publishing: asyncio.Future[None] | None = None
 
     # --- the port ------------------------------------------------------------------------------
@@ -77,7 +86,8 @@ class PaperVenue:
     async def close(self) -> None:
         """Write where it stands and let go of the ledger. The simulation ends here."""
         self._delivery.connect(None)
-        self._write()
+        with contextlib.suppress(VenueAmbiguous):
+            self._write()
         self._ledger.close()
 
     async def instruments(self) -> dict[str, Instrument]:
@@ -184,6 +194,9 @@ class PaperVenue:
         """Count a request and let it fail if the faults say so; returns its number."""
         self._requests += 1
         number = self._requests
+        if self._unwritten is not None:
+            # What it would answer is not on disk, and may not come true.
+            raise VenueAmbiguous(self._unwritten)
         if self._faults.strikes("rate_limited", number):
             raise VenueRateLimited("429 too many requests (fault)", RETRY_AFTER_S)
         if self._faults.strikes("disconnect", number):
@@ -198,8 +211,12 @@ class PaperVenue:
 
     def _after_market(self) -> None:
         self._delivery.release(self._simulation.clock_us)
-        if self._simulation.touched or time.monotonic() - self._written_at >= POSITION_WRITE_S:
-            self._publish()
+        waited_s = time.monotonic() - self._written_at
+        if self._unwritten is not None and waited_s < _TRY_AGAIN_S:
+            return
+        if self._simulation.touched or self._simulation.changes or waited_s >= POSITION_WRITE_S:
+            with contextlib.suppress(VenueAmbiguous):
+                self._publish()
 
     def _published(self) -> asyncio.Future[None]:
         """Done when everything up to now is written and told: once for all requests that come in together."""
@@ -250,7 +267,18 @@ class PaperVenue:
             requests=self._requests,
         )
         fills = [change.fill for change in simulation.changes if change.fill is not None]
-        self._ledger.write(state, orders.values(), fills, simulation.tapes)
+        try:
+            self._ledger.write(state, orders.values(), fills, simulation.tapes)
+        except sqlite3.OperationalError as error:
+            # The disk is full: all of it stays in memory, and is written when there is room.
+            self._written_at = time.monotonic()
+            if self._unwritten is None:
+                _logger.warning("the venue's books cannot be written", extra={"error": str(error)})
+            self._unwritten = f"the venue's books cannot be written: {error}"
+            raise VenueAmbiguous(self._unwritten) from error
+        if self._unwritten is not None:
+            _logger.info("the venue's books are written again")
+            self._unwritten = None
         simulation.touched = {}
         self._written = {symbol: tape.position() for symbol, tape in simulation.tapes.items()}
         self._written_at = time.monotonic()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from christmas.cluster.api import Api, segment
-from christmas.cluster.errors import ClusterError, RefusedError
+from christmas.cluster.errors import INSTALL, ClusterError, RefusedError
 from christmas.cluster.resources import Object
 
 _NAME: Final = "app.kubernetes.io/name"
@@ -88,7 +88,7 @@ def pod_of_component(api: Api, component: str) -> PodView:
             what = f"no {component} runs in namespace {api.cluster.namespace}, others you may not look into"
             raise ClusterError(what, "say with -n where Christmas is installed") from error
     if not items:
-        raise ClusterError(f"no pod of component {component} runs in the cluster", "see `christmas doctor`")
+        raise ClusterError(f"no pod of component {component} runs in the cluster", INSTALL)
     return pod_view(max(items, key=lambda pod: pod["metadata"]["creationTimestamp"]))
 
 

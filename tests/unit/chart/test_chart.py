@@ -180,7 +180,11 @@ def test_prometheus_objects_come_with_its_crds_and_rules_as_a_config_map_without
     assert yaml.safe_load(pick(without, "ConfigMap", "christmas-prometheus-rules")["data"]["christmas.yaml"]) == rules
     present = render({"monitoring": {"labels": {"release": "stack"}}}, api_versions=PROMETHEUS)
     assert pick(present, "PrometheusRule", "christmas")["spec"] == rules
-    assert pick(present, "PodMonitor", "christmas")["metadata"]["labels"]["release"] == "stack"
+    monitor = pick(present, "PodMonitor", "christmas")
+    assert monitor["metadata"]["labels"]["release"] == "stack"
+    assert monitor["spec"]["namespaceSelector"] == {"any": True}
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    assert {rule["targetLabel"] for rule in endpoint["relabelings"]} == {"component", "broker"}
     assert "christmas-prometheus-rules" not in kinds(present, "ConfigMap")
     never = render({"monitoring": {"podMonitor": "never", "prometheusRule": "never"}}, api_versions=PROMETHEUS)
     assert kinds(never, "PodMonitor") == kinds(never, "PrometheusRule") == []

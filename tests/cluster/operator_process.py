@@ -120,7 +120,9 @@ class OperatorProcess:
         """Nothing waits and nothing was written for a while."""
         deadline, since, before = time.monotonic() + within_s, time.monotonic(), -1.0
         while time.monotonic() - since < for_s:
-            now = self.metric("christmas_operator_api_writes_total") + self.metric("christmas_operator_queue_objects")
+            writes = self.metric("christmas_operator_api_writes_total")
+            leases = self.metric("christmas_operator_api_writes_total", kind="Lease")
+            now = writes - leases + self.metric("christmas_operator_queue_objects")
             if now != before:
                 since, before = time.monotonic(), now
             assert time.monotonic() < deadline, f"the operator does not come to rest; see {self.log}"

@@ -121,7 +121,9 @@ class World:
                         self.owned.pop(name, None)
                 case StopPod(uid):
                     if self.pod is not None and self.pod.uid == uid:
-                        self.pod = msgspec.structs.replace(self.pod, deleting=True, ready=False, reason="PodTerminating")
+                        self.pod = msgspec.structs.replace(
+                            self.pod, deleting=True, ready=False, reason="PodTerminating"
+                        )
                 case AtGateway(command, epoch):
                     if self.answers:
                         self.commands.append(command)

@@ -84,3 +84,11 @@ def test_a_page_of_the_process_is_shown_as_it_is_now(health: Health) -> None:
         assert get(server, "/status") == (200, '{"epoch":2}')
     finally:
         server.close()
+
+
+def test_what_only_a_new_start_mends_is_told_by_healthz(server: HttpServer, health: Health) -> None:
+    health.ready(None)
+    health.alive("the watch of Pod has not shown for 91 s what we wrote")
+    assert get(server, "/healthz") == (503, "the watch of Pod has not shown for 91 s what we wrote\n")
+    health.alive(None)
+    assert get(server, "/healthz") == (200, "ok\n")

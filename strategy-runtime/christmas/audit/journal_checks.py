@@ -189,7 +189,7 @@ class _Folding:
 
     def _epoch(self, line: Line, entry: OrderWritten) -> None:
         speaker = self._speakers.get(entry.strategy_uid)
-        if speaker is None:
+        if speaker is None or not speaker.instance:
             self._wrong("fence.no-session", line, f"a session of {entry.strategy} before its order", "none was opened")
         elif entry.epoch != speaker.epoch and entry.intent.breaks_policy != "flatten":
             self._wrong("fence.epoch", line, f"epoch {speaker.epoch}, which speaks", f"an order of epoch {entry.epoch}")

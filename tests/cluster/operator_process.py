@@ -20,10 +20,9 @@ from tests.support.waiting import eventually_sync
 
 def grant(namespace: str) -> None:
     """The chart's ServiceAccount, Roles and bindings, for this namespace alone."""
-    rendered = run(
-        "helm", "template", "christmas", str(CHART), "-n", namespace, "--kube-version", "1.34.0", "-s", "templates/operator-rbac.yaml",
-        "--set", "operator.clusterWide=false", "--set", f"operator.namespaces={{{namespace}}}",
-    )  # fmt: skip
+    command = ["helm", "template", "christmas", str(CHART), "-n", namespace, "--kube-version", "1.34.0"]
+    chosen = ["--set", "operator.clusterWide=false", "--set", f"operator.namespaces={{{namespace}}}"]
+    rendered = run(*command, "-s", "templates/operator-rbac.yaml", *chosen)
     run("kubectl", "apply", "-n", namespace, "-f", "-", input_text=rendered)
 
 

@@ -100,7 +100,7 @@ class World:
     def decide(self) -> Decision:
         return decide(self.observed(), self.now, deletion_deadline_s=120.0)
 
-    def carry_out(self, actions: Sequence[Action]) -> None:
+    def carry_out(self, actions: Sequence[Action]) -> None:  # noqa: PLR0912 (a case for each action)
         before = self.observed()
         for action in actions:
             match action:

@@ -73,6 +73,13 @@ def address_of(database_url: str) -> str:
     return f"unix:{folder[0]}/.s.PGSQL.{parts.port or 5432}" if folder else f"tcp://{parts.hostname}:{parts.port}"
 
 
+def through(database_url: str, proxy: Proxy) -> str:
+    """The same database, behind a proxy that has been started."""
+    parts = urlsplit(database_url)
+    login = parts.netloc.rpartition("@")[0]
+    return urlunsplit(parts._replace(netloc=f"{login}@127.0.0.1:{proxy.port}", query=""))
+
+
 def cheap(manifest: Broker) -> Broker:
     """Without fees positions close soon, so that there is always something to trade."""
     fees = msgspec.structs.replace(manifest.spec.fees, maker="0%", taker="0%")
@@ -240,9 +247,7 @@ class Bench:
         return f"redis://127.0.0.1:{self.links[link].port}/0"
 
     def _database(self, link: str) -> str:
-        parts = urlsplit(self.database_url)
-        login = parts.netloc.rpartition("@")[0]
-        return urlunsplit(parts._replace(netloc=f"{login}@127.0.0.1:{self.links[link].port}", query=""))
+        return through(self.database_url, self.links[link])
 
     # --- what is to be seen --------------------------------------------------------------------
 

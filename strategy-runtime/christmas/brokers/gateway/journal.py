@@ -300,8 +300,8 @@ class Journal:
         for row in self._reader.execute(_CHAINED):
             *entry, total = row
             if total is not None or previous:
-                expected = chained(previous, Written(*entry))
-                if total != expected:
+                expected = chained(previous, Written(*entry)) if isinstance(row[4], bytes) else None
+                if expected is None or total != expected:
                     raise JournalDamaged(self.path, f"entry {row[0]} or the one before it is not as it was written")
                 previous = expected
             yield row

@@ -24,7 +24,7 @@ def url(key: str) -> str:
 
 async def redis_serves_strategies_and_protects_itself() -> str:
     """A strategy reads the market, and can neither change nor see anything else."""
-    market = os.environ["MARKET"] or "paper"
+    market = os.environ["MARKET"] or "default.paper"
     client = Redis.from_url(url("redis-url-runtime"), socket_timeout=5)
     try:
         await client.hgetall(f"stream:{market}")
@@ -80,7 +80,7 @@ async def ticks_are_recorded() -> str:
     finally:
         await connection.close()
     if age is None or age > 10:
-        raise AssertionError(f"no tick of {market} was recorded lately: kubectl describe broker {market}")
+        raise AssertionError(f"no tick of {market} was recorded lately: kubectl describe broker {market.rpartition('.')[2]}")
     return f"ticks of {market} are recorded"
 
 

@@ -31,7 +31,8 @@ def broker_objects(broker: Broker, context: BuildContext, *, owner: OwnerRef) ->
     settings = GatewaySettings(
         name=called,
         redis_url=context.redis_url,
-        session_id=context.session_id,
+        session_id=names.session(context.session_id, namespace),
+        market=names.market(name, namespace),
         http_host="0.0.0.0",  # noqa: S104 (a pod's own address is not known beforehand)
         http_port=names.HTTP_PORT,
         broker_file=f"{SPEC_FOLDER}/broker.json",

@@ -38,3 +38,13 @@ def permit_key_secret_name(broker: str) -> str:
 def config_map(of: str, content_hash: str) -> str:
     """Of a runtime or a gateway: another content is another ConfigMap."""
     return f"{of}-{content_hash}"
+
+
+def market(broker: str, namespace: str) -> str:
+    """A Broker's market in Redis and in the database: Brokers of all namespaces share them."""
+    return f"{namespace}.{broker}"
+
+
+def session(installation: str, namespace: str) -> str:
+    """What orders and fills of a namespace belong to in the database: Strategies there have names of their own."""
+    return f"{installation}.{namespace}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
@@ -10,7 +11,15 @@ from christmas.resources.meta import Metadata
 from christmas.resources.strategy import EnvFromSource, Strategy, StrategySpec
 from christmas.runtime.settings import RuntimeSettings
 from christmas_operator.manifests import names, network
-from christmas_operator.manifests.common import BROKER_LABEL, immutable_config, labels, metadata, secret, selector
+from christmas_operator.manifests.common import (
+    BROKER_LABEL,
+    STRATEGY_LABEL,
+    immutable_config,
+    labels,
+    metadata,
+    secret,
+    selector,
+)
 from christmas_operator.manifests.context import BuildContext, Manifest, OwnerRef
 from christmas_operator.manifests.pod import SETTINGS_FOLDER, SPEC_FOLDER, container, pod_template, secret_volume
 
@@ -19,6 +28,13 @@ _DEFAULTS: Final = {
     for field in msgspec.structs.fields(StrategySpec)
     if not field.required
 }
+_SCRAPED_AS: Final = {
+    STRATEGY_LABEL: "strategy",
+    BROKER_LABEL: "broker",
+    "app.kubernetes.io/component": "component",
+}
+_LABEL_SIGNS: Final = re.compile(r"[^a-zA-Z0-9_]")
+"""What Prometheus writes as an underscore when a label becomes one of its own."""
 _NOT_THE_PROCESS: Final = (
     "state",
     "update_policy",
@@ -44,7 +60,7 @@ def strategy_objects(strategy: Strategy, context: BuildContext, *, permit: str, 
         name=f"runtime-{name}",
         redis_url=context.redis_url_runtime,
         database_url=context.database_url_reader,
-        session_id=context.session_id,
+        session_id=names.session(context.session_id, namespace),
         http_host="0.0.0.0",  # noqa: S104 (a pod's own address is not known beforehand)
         http_port=names.HTTP_PORT,
         strategy_file=f"{SPEC_FOLDER}/strategy.json",
@@ -87,8 +103,20 @@ def _pod_monitor(strategy: Strategy, meta: Manifest) -> Manifest:
         "metadata": meta,
         "spec": {
             "selector": {"matchLabels": selector("runtime", strategy.metadata.name)},
-            "podMetricsEndpoints": [{"port": "http", "path": "/metrics"}],
-            "podTargetLabels": ["christmas.dev/strategy", BROKER_LABEL],
+            # The labels that dashboards and alerts know, as the chart's own PodMonitor sets them.
+            "podMetricsEndpoints": [
+                {
+                    "port": "http",
+                    "path": "/metrics",
+                    "relabelings": [
+                        {
+                            "sourceLabels": [f"__meta_kubernetes_pod_label_{_LABEL_SIGNS.sub('_', label)}"],
+                            "targetLabel": target,
+                        }
+                        for label, target in _SCRAPED_AS.items()
+                    ],
+                }
+            ],
         },
     }
 

@@ -77,7 +77,11 @@ class MarketRecorder:
     def _work(self) -> dict[str, Coroutine[Any, Any, None]]:
         stores, settings, market = self._stores, self._settings, self.market
         symbols = self.market_settings.recorded_symbols
-        owner = Owner(market=market, broker=self.market_settings.broker, session_id=settings.session_id)
+        owner = Owner(
+            market=market,
+            broker=self.market_settings.broker,
+            session_id=self.market_settings.session_id or settings.session_id,
+        )
         ticks = TickRecorder(
             redis=stores.redis,
             database_url=stores.database_url,
@@ -157,7 +161,10 @@ async def keep_discovering(
     async def look(attempts: Attempts) -> None:
         while not stopping.is_set():
             for market, announced in (await announced_markets(redis)).items():
-                follow(market, MarketSettings(broker=announced.broker, instruments=announced.instruments))
+                settings = MarketSettings(
+                    broker=announced.broker, instruments=announced.instruments, session_id=announced.session_id
+                )
+                follow(market, settings)
             attempts.worked()
             reason(None)
             await sleep_until(stopping, _LOOK_EVERY_S)

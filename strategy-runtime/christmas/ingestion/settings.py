@@ -15,6 +15,8 @@ class MarketSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     instruments: tuple[Instrument, ...]
     symbols: tuple[str, ...] = ()
     """Empty: those of the instruments."""
+    session_id: str | None = None
+    """What its orders and fills belong to; None: the recorder's own."""
 
     @property
     def recorded_symbols(self) -> tuple[str, ...]:

@@ -31,14 +31,19 @@ class AnnouncedMarket(msgspec.Struct, frozen=True, kw_only=True):
 
     broker: str
     instruments: tuple[Instrument, ...]
+    session_id: str = "default"
+    """What its orders and fills belong to in the database."""
 
 
 _decode: Final = msgspec.json.Decoder(AnnouncedMarket).decode
 
 
-async def keep_announcing(redis: Redis, market: str, broker: str, instruments: Iterable[Instrument]) -> None:
+async def keep_announcing(
+    redis: Redis, market: str, broker: str, instruments: Iterable[Instrument], *, session_id: str = "default"
+) -> None:
     """Until cancelled. Redis being away delays it, and nothing else."""
-    value = msgspec.json.encode(AnnouncedMarket(broker=broker, instruments=tuple(instruments)))
+    announced = AnnouncedMarket(broker=broker, instruments=tuple(instruments), session_id=session_id)
+    value = msgspec.json.encode(announced)
     failures = 0
     while True:
         try:

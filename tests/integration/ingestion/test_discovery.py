@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 
 from christmas.ingestion.recorder import main
 from christmas.ingestion.settings import RecorderSettings
-from christmas.market.announced import MARKETS_KEY, announced_markets, keep_announcing
+from christmas.market.announced import MARKETS_KEY, AnnouncedMarket, announced_markets, keep_announcing
 from christmas.telemetry.http import Health
 from christmas.telemetry.process import ProcessContext
 from tests.integration.ingestion.support import INSTRUMENT, StreamedMarket, eventually_stored
@@ -138,3 +138,30 @@ async def test_the_reader_reads_every_table_and_writes_none(
         await connection.execute(f'DROP OWNED BY "{role}"')
         await connection.execute(f'DROP ROLE "{role}"')
         await connection.close()
+
+
+async def test_brokers_of_one_name_in_two_namespaces_keep_apart(redis_client: Redis) -> None:
+    tasks = [
+        asyncio.create_task(
+            keep_announcing(
+                redis_client, f"{namespace}.paper", "paper", (INSTRUMENT,), session_id=f"default.{namespace}"
+            )
+        )
+        for namespace in ("research", "trading")
+    ]
+    try:
+
+        async def both() -> dict[str, AnnouncedMarket] | None:
+            found = await announced_markets(redis_client)
+            return found if len(found) == len(tasks) else None
+
+        found = await eventually(both)
+        assert found is not None
+        assert {market: each.session_id for market, each in found.items()} == {
+            "research.paper": "default.research",
+            "trading.paper": "default.trading",
+        }
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -186,7 +186,10 @@ class Gateway:
         if not self._settings.replay_id:
             # Who starts a replay tells the recorder of its market.
             name = self.broker.metadata.name
-            self._spawn(keep_announcing(self._redis, self.market_name, name, instruments.values()), "announcement")
+            announcing = keep_announcing(
+                self._redis, self.market_name, name, instruments.values(), session_id=self._settings.session_id
+            )
+            self._spawn(announcing, "announcement")
         state = await self._writer.load_state(tuple(instruments))
         market = self._market(instruments, state)
         market.catch_up(state)

@@ -35,6 +35,9 @@ class GatewaySettings(ProcessSettings, frozen=True, kw_only=True):
     """``unix:/path`` or ``tcp://host:port``."""
     state_directory: str
     permit_key_file: str
+    market: str | None = None
+    """The market's name in Redis and in the database; None: the Broker's. Where Brokers of several namespaces share
+    the stores, it tells those of one name apart."""
     replay: ReplayOverride | None = None
     expected_sessions: tuple[str, ...] = ()
     """Strategies that must be connected before a lock-step replay begins, and while it goes on."""
@@ -66,5 +69,5 @@ def is_lockstep(feed: FeedSpec) -> bool:
 
 
 def market_of(settings: GatewaySettings, broker: Broker) -> str:
-    name = broker.metadata.name
+    name = settings.market or broker.metadata.name
     return f"{name}.{settings.replay_id}" if settings.replay_id else name

@@ -1,4 +1,4 @@
-"""A welcome tells nothing that a gateway killed at that moment would have forgotten."""
+"""A welcome tells nothing that a gateway killed at that moment would have forgotten, and comes however late."""
 
 from __future__ import annotations
 
@@ -9,12 +9,56 @@ from pathlib import Path
 
 import pytest
 
+from christmas.brokers.gateway import session as session_module
 from christmas.brokers.gateway.ledger import Owner
 from christmas.brokers.gateway.session import Session
 from christmas.execution.order import OrderIntent
+from christmas.execution.protocol import (
+    GatewayFrame,
+    Hello,
+    Ping,
+    Welcome,
+    decode_gateway_frame,
+    encode_frame,
+    read_frame_body,
+)
 from tests.model.life import JOURNAL_FILE, LIMITS, SYMBOL, T0, Life, permit_for
 from tests.model.peer import Peer
 from tests.support.waiting import eventually
+
+
+async def test_a_runtime_is_welcomed_however_long_the_opening_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says nothing between its hello and its welcome, and that is not the silence of a dead line."""
+    monkeypatch.setattr(session_module, "SILENCE_S", 0.2)
+    monkeypatch.setattr(session_module, "PING_AFTER_S", 0.1)
+    folder = tmp_path / "g"
+    folder.mkdir()
+    life = Life(folder)
+    await life.start([], T0)
+    await life.settled()
+    life.server.opened.clear()
+    reader, writer = await asyncio.open_unix_connection(life.address.removeprefix("unix:"))
+    permit = permit_for("alpha", 1)
+    writer.write(encode_frame(Hello(permit=permit, instance="one", timeframe_us=5_000_000, acts_on_ticks=False)))
+    # A ping goes out with each beat, so three of them take longer than the silence that is suffered.
+    for _ in range(3):
+        assert isinstance(await next_frame(reader), Ping)
+    life.server.opened.set()
+    while isinstance(frame := await next_frame(reader), Ping):
+        pass
+    assert isinstance(frame, Welcome)
+    # From here on it has to be heard.
+    await eventually(lambda: "uid-alpha" not in life.server.sessions, what="the silent session is ended")
+    writer.close()
+    await life.end()
+
+
+async def next_frame(reader: asyncio.StreamReader) -> GatewayFrame:
+    body = await asyncio.wait_for(read_frame_body(reader), 10.0)
+    assert body is not None, "the connection was ended"
+    return decode_gateway_frame(body)
 
 
 async def test_what_is_not_yet_on_disk_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from christmas.fleet.errors import FleetError, NotRunningError
 from christmas.fleet.view import FleetView
 from christmas.resources.broker import Broker
 from christmas.resources.strategy import Strategy
+from christmas.telemetry.listener import listen_at
 from christmas.telemetry.unreadable import UNREADABLE
 
 logger = logging.getLogger(__name__)
@@ -92,9 +93,9 @@ class ControlServer:
         self._clients: set[asyncio.StreamWriter] = set()
 
     async def start(self) -> None:
-        self._path.unlink(missing_ok=True)
-        self._server = await asyncio.start_unix_server(self._serve, self._path, limit=MAXIMUM_LINE_BYTES)
-        self._path.chmod(0o600)
+        self._server = await asyncio.start_unix_server(
+            self._serve, sock=listen_at(self._path), limit=MAXIMUM_LINE_BYTES
+        )
 
     async def close(self) -> None:
         if self._server is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence, Set
 from pathlib import Path
@@ -49,6 +48,7 @@ from christmas.execution.protocol import (
 )
 from christmas.telemetry import crash
 from christmas.telemetry.events import AlertEvent, Event, StateEvent
+from christmas.telemetry.listener import listen_at
 from christmas.telemetry.steady import steady_us
 
 logger = logging.getLogger(__name__)
@@ -114,7 +114,8 @@ class Server:
         """Listen on ``unix:/path`` or ``tcp://host:port``."""
         self._is_local = address.startswith("unix:")
         if self._is_local:
-            self._server = await asyncio.start_unix_server(self._accept, sock=_unix_socket(address))
+            listener = listen_at(Path(address.removeprefix("unix:")))
+            self._server = await asyncio.start_unix_server(self._accept, sock=listener)
         else:
             host, _, port = address.removeprefix("tcp://").rpartition(":")
             self._server = await asyncio.start_server(self._accept, host.strip("[]"), int(port))
@@ -502,16 +503,6 @@ class Server:
             for connection in tuple(self._connections):
                 connection.beat(now_s)
             count_buffers(list(self._connections))
-
-
-def _unix_socket(address: str) -> socket.socket:
-    """Only our own user may connect."""
-    path = Path(address.removeprefix("unix:"))
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(str(path))
-    path.chmod(0o600)
-    return listener
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

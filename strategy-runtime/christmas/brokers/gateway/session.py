@@ -48,7 +48,9 @@ class Connection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-        self._sent_at = self.heard_at = time.monotonic()
+        self._sent_at = time.monotonic()
+        self._listening_since: float | None = None
+        """Since when a frame is waited for; None while the peer waits for us."""
         self.ended_by: str | None = None
         self._held: list[GatewayFrame] | None = None
 
@@ -63,7 +65,7 @@ class Connection:
     def send(self, frame: GatewayFrame) -> None:
         if self.ended_by is not None:
             return
-        if self._held is not None and not isinstance(frame, Refused):
+        if self._held is not None and not isinstance(frame, Refused | Ping):
             self._held.append(frame)
             return
         if self.waiting_bytes > OUTGOING_MAXIMUM_BYTES:
@@ -73,30 +75,38 @@ class Connection:
         self._writer.write(encode_frame(frame))
 
     def hold(self) -> None:
-        """Keep what is sent from now on, until `release`; who is refused meanwhile is told at once, and no more."""
+        """Keep what is sent from now on, until `release`; who is refused meanwhile is told at once, and no more.
+
+        Pings go out, and nobody's silence counts: it is us whom the peer waits for.
+        """
         self._held = []
 
     def release(self) -> None:
         held, self._held = self._held or [], None
+        if self._listening_since is not None:
+            self._listening_since = time.monotonic()
         for frame in held:
             self.send(frame)
 
     async def receive(self) -> RuntimeFrame | None:
         """The next frame, None at the end; raises ProtocolError."""
+        self._listening_since = time.monotonic()
         try:
             body = await read_frame_body(self._reader)
         except OSError:
             return None
+        finally:
+            self._listening_since = None
         if body is None:
             return None
-        self.heard_at = time.monotonic()
         frame = decode_runtime_frame(body)
         check_form(frame)
         return frame
 
     def beat(self, now_s: float) -> None:
         """Called a few times a second: ping a silent line, end a dead one."""
-        if now_s - self.heard_at > SILENCE_S:
+        since_s = self._listening_since
+        if since_s is not None and self._held is None and now_s - since_s > SILENCE_S:
             self.end("silence")
         elif now_s - self._sent_at >= PING_AFTER_S:
             self.send(Ping())

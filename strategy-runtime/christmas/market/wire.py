@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import hiredis
@@ -56,28 +56,31 @@ class Wire:
 
     async def open(self) -> None:
         try:
-            async with asyncio.timeout(self._deadline_s):
-                await self._connection.connect()  # type: ignore[no-untyped-call]
+            with _closed_as_such():
+                async with asyncio.timeout(self._deadline_s):
+                    await self._connection.connect()  # type: ignore[no-untyped-call]
         except BaseException:
             # redis-py leaves a connection open whose greeting was cut short by a cancellation.
             await self.close()
             raise
 
     async def close(self) -> None:
-        with contextlib.suppress(*UNAVAILABLE):
+        with contextlib.suppress(*UNAVAILABLE), _closed_as_such():
             async with asyncio.timeout(self._deadline_s):
                 await self._connection.disconnect(nowait=True)
 
     async def send(self, *commands: Command) -> None:
         """Send without waiting for answers."""
-        async with asyncio.timeout(self._deadline_s):
-            await self._connection.send_packed_command(
-                b"".join(_pack(command) for command in commands), check_health=False
-            )
+        with _closed_as_such():
+            async with asyncio.timeout(self._deadline_s):
+                await self._connection.send_packed_command(
+                    b"".join(_pack(command) for command in commands), check_health=False
+                )
 
     async def receive(self, timeout_s: float) -> object | None:
         """The next answer or message; None when none has come within ``timeout_s``. Cancelling it loses nothing."""
-        answer: object = await self._connection.read_response(timeout=timeout_s, disconnect_on_error=False)
+        with _closed_as_such():
+            answer: object = await self._connection.read_response(timeout=timeout_s, disconnect_on_error=False)
         return answer
 
     async def transact(self, commands: Sequence[Command]) -> list[object]:
@@ -88,13 +91,14 @@ class Wire:
         """
         connection = self._connection
         try:
-            async with asyncio.timeout(self._deadline_s):
-                await connection.send_packed_command(
-                    b"".join((_MULTI, *map(_pack, commands), _EXEC)), check_health=False
-                )
-                for _ in range(len(commands) + 1):
-                    await connection.read_response()
-                results = await connection.read_response()
+            with _closed_as_such():
+                async with asyncio.timeout(self._deadline_s):
+                    await connection.send_packed_command(
+                        b"".join((_MULTI, *map(_pack, commands), _EXEC)), check_health=False
+                    )
+                    for _ in range(len(commands) + 1):
+                        await connection.read_response()
+                    results = await connection.read_response()
             if not isinstance(results, list):
                 raise ResponseError(f"EXEC answered {results!r}")
             for result in results:
@@ -105,6 +109,15 @@ class Wire:
             await self.close()
             raise
         return results
+
+
+@contextlib.contextmanager
+def _closed_as_such() -> Iterator[None]:
+    """uvloop says RuntimeError, "the handler is closed", of a connection that broke while nobody looked."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise ConnectionResetError(str(error)) from error
 
 
 def backoff_s(failures: int, *, first_s: float = 0.05, longest_s: float = 5.0) -> float:

@@ -76,7 +76,8 @@ class EventPublisher:
             try:
                 async with asyncio.timeout(_DEADLINE_S):
                     await self._write(batch)
-            except (RedisError, OSError, TimeoutError) as error:
+            except (RedisError, OSError, TimeoutError, RuntimeError) as error:
+                # RuntimeError: uvloop's word for a connection that broke while nobody looked.
                 failures += 1
                 if failures == 1:
                     logger.warning("events wait: Redis does not answer", extra={"error": str(error)})

@@ -82,7 +82,8 @@ class Outbox:
                 failures = 0
             except WatchError:
                 continue
-            except (RedisError, OSError, TimeoutError) as error:
+            except (RedisError, OSError, TimeoutError, RuntimeError) as error:
+                # RuntimeError: uvloop's word for a connection that broke while nobody looked.
                 failures += 1
                 if failures == 1:
                     logger.warning("the outbox waits: Redis does not answer", extra={"error": str(error)})

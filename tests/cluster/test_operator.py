@@ -10,8 +10,9 @@ from uuid import uuid4
 
 import pytest
 
+from tests.cluster.faulty_proxy import FaultyProxy
 from tests.cluster.helm import Namespace, require_cluster, run
-from tests.cluster.operator_process import OperatorProcess, grant
+from tests.cluster.operator_process import OperatorProcess, grant, kubeconfig
 from tests.support.waiting import eventually_sync
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.usefixtures("crds")]
@@ -234,3 +235,40 @@ def test_one_works_and_the_other_waits_for_its_turn(space: Namespace, make: Make
     standby.wait_leading()
     apply(space, strategy("after-all"))
     started(space, "after-all")
+
+
+def test_lost_watches_410_409_and_429_leave_no_ghost_and_no_hot_loop(
+    space: Namespace, make: Make, tmp_path: Path
+) -> None:
+    proxy = FaultyProxy()
+    try:
+        config = kubeconfig(space.name, tmp_path / "faulty.kubeconfig", server=f"http://127.0.0.1:{proxy.port}")
+        operator = make("faulty", kubeconfig=str(config))
+        operator.wait_leading()
+        apply(space, strategy("survivor"), strategy("ghost"))
+        started(space, "survivor")
+        started(space, "ghost")
+        operator.rests()
+        ghosts = operator.metric("christmas_operator_ghosts_total")
+        proxy.watches_off = True
+        proxy.drop_watches()
+        space.kubectl("patch", "strategy", "ghost", "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
+        space.kubectl("delete", "strategy", "ghost")
+        space.kubectl("delete", "networkpolicy", "strategy-survivor")
+        asked = proxy.requests
+        eventually_sync(lambda: not space.names("secret", "christmas.dev/strategy=ghost"), within_s=90, every_s=0.5)
+        proxy.gone = 20
+        proxy.refuse.extend([429, 409, 500, 409, 429])
+        proxy.watches_off = False
+        eventually_sync(
+            lambda: "strategy-survivor" in space.names("networkpolicy"), within_s=60, every_s=0.5, what="it is mended"
+        )
+        eventually_sync(lambda: operator.metric("christmas_operator_ghosts_total") > ghosts, within_s=30, every_s=0.5)
+        apply(space, strategy("later"))
+        started(space, "later")
+        operator.rests()
+        assert not space.names("statefulset,secret,networkpolicy", "christmas.dev/strategy=ghost")
+        assert proxy.requests - asked < 600
+        assert operator.get("/healthz") == "ok\n"
+    finally:
+        proxy.close()

@@ -96,6 +96,8 @@ class SymbolJudge:
         self._absurd_ids: deque[str] = deque(maxlen=_ABSURD_REMEMBERED)
         for tick in known:
             self._remember(tick)
+        self._inherited = set(self._accepted)
+        """What an earlier life accepted, until the feed is past it."""
 
     @property
     def last_price(self) -> Decimal | None:
@@ -111,6 +113,17 @@ class SymbolJudge:
         latest_us = _TIME_MAXIMUM_US if now_us is None else now_us + self._limits.future_tolerance_us
         tick = self._form(raw, clock_us, latest_us)
         return self._admit(tick) if isinstance(tick, Tick) else tick
+
+    def pass_over(self, raw: FeedTick) -> None:
+        """A print that was refused in an earlier life comes again: it is no more let in now than then.
+
+        It speaks for a new level as it did, so that what comes next is judged as if there had been one life.
+        """
+        tick = self._form(raw, 0, _TIME_MAXIMUM_US)
+        if not isinstance(tick, Tick) or tick.trade_id in self._accepted or tick.trade_id in self._absurd_ids:
+            return
+        if self._absurd_move(tick) is not None:
+            self._absurd_ids.append(tick.trade_id)
 
     def _form(self, raw: FeedTick, clock_us: int, latest_us: int) -> Tick | Refusal:
         """The print in increments and whole lots, whatever came before it."""
@@ -155,6 +168,9 @@ class SymbolJudge:
         """The tick, if what came before it lets it in."""
         known = self._accepted.get(tick.trade_id)
         if known is not None:
+            if tick.trade_id in self._inherited:
+                # It came between those that are refused around it, which then are not in a row.
+                self._level = None
             return _DUPLICATE if _same_content(known, tick) else _conflict(known, tick)
         if tick.time_us < self._oldest_us or tick.time_us < self._horizon_us or tick.time_us <= 0:
             return Refusal(Reason.TIME_TOO_OLD, f"{self._newest_us - tick.time_us} µs behind the newest print")
@@ -166,6 +182,8 @@ class SymbolJudge:
             self._absurd_ids.append(tick.trade_id)
             return absurd
         self._level = None
+        if self._inherited:
+            self._inherited = set()
         self._remember(tick)
         if not is_near:
             self._centre(self.last_price or tick.price)

@@ -86,13 +86,18 @@ class Sequencer:
         for raw in prints:
             symbol = raw.symbol
             judge = judges.get(symbol)
+            if self._refused_before and self._was_refused(raw):
+                duplicates += 1
+                if judge is not None:
+                    judge.pass_over(raw)
+                continue
             verdict = (
                 Refusal(Reason.UNKNOWN_SYMBOL, f"no instrument {symbol[:64]}")
                 if judge is None
                 else judge.judge(raw, clock_us, now_us)
             )
             if not isinstance(verdict, Tick):
-                if isinstance(verdict, Duplicate) or self._was_refused(raw):
+                if isinstance(verdict, Duplicate):
                     duplicates += 1
                 else:
                     quarantined.append(_quarantine(raw, verdict, received_us))
@@ -127,8 +132,6 @@ class Sequencer:
 
     def _was_refused(self, raw: FeedTick) -> bool:
         """Whether an earlier sequencer has quarantined this very print: a feed that goes on repeats a little."""
-        if not self._refused_before:
-            return False
         key = _encode(raw)
         if not self._refused_before[key]:
             return False

@@ -56,7 +56,9 @@ class StreamState(msgspec.Struct, frozen=True, kw_only=True):
     """By symbol: ``recent`` holds all ticks from this time on."""
     refused: int = 0
     refused_prints: list[FeedTick] = []
-    """The newest of them, that are known again when they come once more after a restart."""
+    """The newest of them, that are known again when they come once more after a restart; not those that were only
+    too early.
+    """
     answered_us: int | None = None
     """In lock-step: what strategies have answered for before the last write. None: not a market in lock-step."""
 

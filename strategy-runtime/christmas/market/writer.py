@@ -14,6 +14,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from christmas.market import metrics
+from christmas.market.quality import Reason
 from christmas.market.raw import FeedTick
 from christmas.market.sequencer import Sequenced, coalesce
 from christmas.market.stream import (
@@ -34,6 +35,7 @@ from christmas.market.tick import Tick, TickBatch, clock_channel, ticks_key
 from christmas.market.trimming import Trimmer, TrimPolicy
 from christmas.market.wire import UNAVAILABLE, Argument, Command, Wire, backoff_s
 from christmas.telemetry import crash
+from christmas.telemetry.unreadable import UNREADABLE
 
 logger = logging.getLogger(__name__)
 
@@ -330,8 +332,10 @@ def _prints_of(entries: object) -> list[FeedTick]:
     prints = []
     for _, fields in entries:
         # One that another version wrote is only not known again.
-        with contextlib.suppress(msgspec.MsgspecError):
-            prints.append(_decode_quarantined(fields[1]).print)
+        with contextlib.suppress(*UNREADABLE):
+            quarantined = _decode_quarantined(fields[1])
+            if quarantined.reason != Reason.TIME_IN_FUTURE:
+                prints.append(quarantined.print)
     return prints
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from christmas.market.instrument import Instrument
@@ -147,6 +147,34 @@ def test_any_prints_make_a_stream_by_the_rules(prints: list[tuple[bool, int, int
     assert ticks_of(joined) == ticks_of(messages)
     check_stream(joined, {SYMBOL: 0, OTHER: 0}, 0)
     assert coalesce(joined) == joined
+
+
+FAR = ("60000.0", "60100.0", "30000.0", "30010.0", "0.1")
+
+
+@given(st.lists(st.tuples(st.sampled_from(FAR), st.integers(0, 2_000)), max_size=40), st.integers(0, 40))
+@example([(FAR[4], 9), (FAR[0], 9)] * 4 + [(FAR[0], 9)], 7)
+@settings(max_examples=300, deadline=None)
+def test_a_life_that_is_cut_short_and_taken_up_judges_like_one_life(prints: list[tuple[str, int]], cut: int) -> None:
+    """What lies between two absurd prints keeps them apart also when all of them come again after a restart."""
+    raws, time_us = [feed_tick(0, START_US)], START_US
+    for number, (price, later_us) in enumerate(prints, start=1):
+        time_us += later_us * 1_000
+        raws.append(feed_tick(number, time_us, price=price))
+    undisturbed = Sequencer(INSTRUMENTS).accept(raws)
+    before = Sequencer(INSTRUMENTS)
+    first = before.accept(raws[:cut])
+    state = StreamState(
+        clock_us=before.clock_us,
+        sequences=before.sequences,
+        recent={SYMBOL: ticks_of(first.messages)},
+        refused_prints=[one.print for one in first.quarantined],
+    )
+    second = Sequencer(INSTRUMENTS, state=state).accept(raws)
+    accepted = [each.trade_id for each in ticks_of(first.messages) + ticks_of(second.messages)]
+    assert accepted == [each.trade_id for each in ticks_of(undisturbed.messages)]
+    refused = [one.print for one in first.quarantined + second.quarantined]
+    assert refused == [one.print for one in undisturbed.quarantined]
 
 
 def test_one_by_one_or_all_at_once_the_stream_is_the_same(shared_data: Path) -> None:

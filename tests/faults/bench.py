@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -78,6 +79,14 @@ def through(database_url: str, proxy: Proxy) -> str:
     parts = urlsplit(database_url)
     login = parts.netloc.rpartition("@")[0]
     return urlunsplit(parts._replace(netloc=f"{login}@127.0.0.1:{proxy.port}", query=""))
+
+
+def orders_reached(journal: Path) -> set[str]:
+    """Orders that the venue has taken, by a gateway's journal; none while that is being made."""
+    try:
+        return read_journal(journal).sent if journal.exists() else set()
+    except sqlite3.OperationalError:
+        return set()
 
 
 def cheap(manifest: Broker) -> Broker:
@@ -251,12 +260,9 @@ class Bench:
 
     # --- what is to be seen --------------------------------------------------------------------
 
-    def orders(self) -> int:
-        return len(read_journal(self.journal).orders)
-
     def reached(self) -> set[str]:
-        """Orders that the venue has taken."""
-        return read_journal(self.journal).sent
+        """Orders that the venue has taken; none while there is no journal."""
+        return orders_reached(self.journal)
 
     @property
     def journal(self) -> Path:
@@ -277,10 +283,10 @@ class Bench:
 
     async def trading(self, *, more: int = 2, within_s: float = 40.0) -> None:
         """Return when orders reach the venue (again) and the recorder keeps up."""
-        before = len(self.reached()) if self.journal.exists() else 0
+        before = len(self.reached())
         began = time.monotonic()
         await eventually(
-            lambda: self.journal.exists() and len(self.reached()) >= before + more,
+            lambda: len(self.reached()) >= before + more,
             within_s=within_s,
             every_s=0.1,
             what=f"{more} more orders at the venue; {self.words()}",

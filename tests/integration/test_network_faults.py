@@ -74,7 +74,7 @@ async def test_between_runtime_and_gateway(bench: Bench) -> None:
     await held(bench, "runtime-gateway", HALF_OPEN, "gateway", "runtime")
     await bench.trading(within_s=MENDED_WITHIN_S)
     for lost in ("there", "back"):
-        await held(bench, "runtime-gateway", Fault(lost=frozenset({lost})), "gateway", "runtime")  # type: ignore[arg-type]
+        await held(bench, "runtime-gateway", Fault(lost=frozenset({lost})), "gateway", "runtime")
         await bench.trading(within_s=MENDED_WITHIN_S)
     for _ in range(5):
         bench.links["runtime-gateway"].cut()

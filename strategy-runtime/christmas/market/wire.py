@@ -117,7 +117,7 @@ def _closed_as_such() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise ConnectionResetError(str(error)) from error
+        raise ConnectionResetError("the connection is closed") from error
 
 
 def backoff_s(failures: int, *, first_s: float = 0.05, longest_s: float = 5.0) -> float:

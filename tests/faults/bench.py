@@ -285,12 +285,10 @@ class Bench:
         """Return when orders reach the venue (again) and the recorder keeps up."""
         before = len(self.reached())
         began = time.monotonic()
-        await eventually(
-            lambda: len(self.reached()) >= before + more,
-            within_s=within_s,
-            every_s=0.1,
-            what=f"{more} more orders at the venue; {self.words()}",
-        )
+        try:
+            await eventually(lambda: len(self.reached()) >= before + more, within_s=within_s, every_s=0.1)
+        except AssertionError as error:
+            raise AssertionError(f"no {more} more orders at the venue within {within_s} s\n{self.words()}") from error
         self.resumed_s = time.monotonic() - began
 
     def words(self) -> str:

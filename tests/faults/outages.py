@@ -43,6 +43,22 @@ FULL: Final = {"redis": 30.0, "database": 60.0, "venue": 30.0, "disk": 30.0}
 _RESUMES_WITHIN_S: Final = 60.0
 
 
+class Shows(NamedTuple):
+    """``kind`` of process, what its condition says, and what an event says."""
+
+    kind: str
+    condition: str
+    event: str
+
+
+_SHOWS: Final = {
+    "redis": Shows("gateway", "ticks wait for Redis", "RedisUnavailable"),
+    "database": Shows("recorder", "database failed", "recorder Waiting"),
+    "venue": Shows("gateway", "reconcil", "NotReconciled"),
+    "disk": Shows("gateway", "journal waits for its disk", "JournalWaits"),
+}
+
+
 class Seen(NamedTuple):
     """Of one outage: the fleet's own words while it lasted, and how soon orders reached the venue again."""
 
@@ -50,7 +66,9 @@ class Seen(NamedTuple):
     lasted_s: float
     condition: str
     metric: float
+    during: list[str]
     events: list[str]
+    """Those, and what was told afterwards."""
     resumed_s: float
 
 
@@ -146,10 +164,9 @@ class OutageFleet:
     def _sent(self) -> set[str]:
         return orders_reached(self.journal)
 
-    async def outage(
-        self, name: str, lasts_s: float, kind: str, shown: str, gone: AbstractContextManager[None]
-    ) -> Seen:
+    async def outage(self, name: str, lasts_s: float, shows: Shows, gone: AbstractContextManager[None]) -> Seen:
         """One of them: its condition and metric while it lasts, its events, and that trading goes on by itself."""
+        kind, shown, told = shows
         began, known = time.monotonic(), len(self.events())
         with gone:
             await eventually(
@@ -163,9 +180,15 @@ class OutageFleet:
         resumed_s = await self.trading()
         for each in ("gateway", "recorder"):
             await eventually(lambda each=each: self._is_ready(each), within_s=_RESUMES_WITHIN_S, every_s=0.5)  # type: ignore[misc]
-        # What was told about Redis' absence comes when Redis is back.
+        # What was told about Redis' absence comes when Redis is back, and the processes have found that out.
+        await eventually(
+            lambda: any(told in line for line in map(_line, self.events()[known:])),
+            within_s=_RESUMES_WITHIN_S,
+            every_s=0.5,
+            what=f"an event with {told!r}",
+        )
         lines = during + [line for line in map(_line, self.events()[known:]) if line and line not in during]
-        return Seen(name, lasted_s, view.message, metric, lines, resumed_s)
+        return Seen(name, lasted_s, view.message, metric, during, lines, resumed_s)
 
     async def _shows(self, kind: str, shown: str) -> bool:
         view = await self.process(kind)
@@ -206,18 +229,13 @@ def _line(event: dict[str, Any]) -> str:
 
 async def all_of(one: OutageFleet, durations: dict[str, float]) -> list[Seen]:
     """Each in turn, the fleet left to recover by itself in between."""
-    redis_gone, database_gone = one.proxies["redis"].gone(), one.proxies["database"].gone()
-    plan: list[tuple[str, str, str, Callable[[], AbstractContextManager[None]]]] = [
-        ("redis", "gateway", "ticks wait for Redis", lambda: redis_gone),
-        ("database", "recorder", "database failed", lambda: database_gone),
-        ("venue", "gateway", "reconcil", one.venue_gone),
-        ("disk", "gateway", "journal waits for its disk", one.disk_full),
-    ]
-    return [
-        await one.outage(name, durations[name], kind, shown, make())
-        for name, kind, shown, make in plan
-        if name in durations
-    ]
+    gone: dict[str, Callable[[], AbstractContextManager[None]]] = {
+        "redis": one.proxies["redis"].gone,
+        "database": one.proxies["database"].gone,
+        "venue": one.venue_gone,
+        "disk": one.disk_full,
+    }
+    return [await one.outage(name, durations[name], _SHOWS[name], gone[name]()) for name in durations]
 
 
 @contextlib.asynccontextmanager

@@ -29,7 +29,8 @@ async def redis_serves_strategies_and_protects_itself() -> str:
     try:
         await client.hgetall(f"stream:{market}")
         await client.zcount(f"ticks:{market}:X", 0, 1)
-        for forbidden in (("SET", f"ticks:{market}:X", "1"), ("HGETALL", "markets"), ("FLUSHALL",), ("CONFIG", "GET", "*")):
+        write = ("SET", f"ticks:{market}:X", "1")
+        for forbidden in (write, ("HGETALL", "markets"), ("FLUSHALL",), ("CONFIG", "GET", "*")):
             try:
                 await client.execute_command(*forbidden)
             except NoPermissionError:
@@ -80,7 +81,8 @@ async def ticks_are_recorded() -> str:
     finally:
         await connection.close()
     if age is None or age > 10:
-        raise AssertionError(f"no tick of {market} was recorded lately: kubectl describe broker {market.rpartition('.')[2]}")
+        broker = market.rpartition(".")[2]
+        raise AssertionError(f"no tick of {market} was recorded lately: kubectl describe broker {broker}")
     return f"ticks of {market} are recorded"
 
 
@@ -90,7 +92,7 @@ async def check(what: Callable[[], Awaitable[str]]) -> bool:
     while True:
         try:
             print("ok    ", await what(), flush=True)
-        except Exception as error:  # noqa: BLE001 (whatever it is, the user is to read it)
+        except Exception as error:  # whatever it is, the user is to read it
             if asyncio.get_running_loop().time() > deadline:
                 print("FAILED", what.__name__.replace("_", " "), "-", type(error).__name__, error, flush=True)
                 return False

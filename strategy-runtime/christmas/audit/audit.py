@@ -25,9 +25,11 @@ _BETWEEN_S: Final = (0.5, 1.0, 2.0)
 _GATEWAY_MEND: Final = "start the fleet: only a gateway can ask this venue"
 
 
-class _Books(msgspec.Struct, kw_only=True):
+class AccountBooks(msgspec.Struct, kw_only=True):
+    """What was read of one account; None: could not be."""
+
     account: Account
-    looked: list[Looked]
+    looked: list[Looked] = []
     journal: JournalBook | None = None
     venue: VenueBook | Balance | None = None
     database: DatabaseBook | None = None
@@ -60,7 +62,7 @@ async def _look(accounts: Sequence[Account]) -> AuditReport:
     return AuditReport(looked=tuple(looked), differences=tuple(differences), strategies=tuple(strategies))
 
 
-def compare(books: _Books) -> tuple[list[Difference], list[StrategyBooks]]:
+def compare(books: AccountBooks) -> tuple[list[Difference], list[StrategyBooks]]:
     """Everything that can be compared of what was read. Pure."""
     account, journal, database = books.account, books.journal, books.database
     broker = account.broker
@@ -85,9 +87,9 @@ def compare(books: _Books) -> tuple[list[Difference], list[StrategyBooks]]:
     return found, results
 
 
-async def _read(account: Account) -> _Books:
+async def _read(account: Account) -> AccountBooks:
     """The database first, then the journal, then the venue: each knows at least what the one before it knew."""
-    books = _Books(account=account, looked=[])
+    books = AccountBooks(account=account, looked=[])
     broker = account.broker
     if account.database_url is None:
         books.looked.append(

@@ -247,7 +247,8 @@ class Supervisor:
         if keys:
             try:
                 found = await self._redis.mget(keys)
-            except (redis.RedisError, OSError) as error:
+            except (redis.RedisError, OSError, RuntimeError) as error:
+                # RuntimeError: uvloop's word for a connection that broke while nobody looked.
                 logger.warning("statuses cannot be read", extra={"error": str(error)})
         self._statuses = {}
         for strategy, raw in zip(strategies, found, strict=False):

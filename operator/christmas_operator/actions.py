@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 from christmas.brokers.admin import CommandName
 from christmas_operator.keys import ObjectName
+from christmas_operator.rolls import Claim
 
 
 class AddFinalizer(NamedTuple):
@@ -89,3 +90,5 @@ class Decision(NamedTuple):
     phase: str = ""
     update_waits: bool = False
     """It runs with another configuration than is wanted."""
+    claim: Claim = "None"
+    """On its Broker's order of restarts."""

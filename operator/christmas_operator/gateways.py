@@ -25,6 +25,7 @@ _FRESH_FOR_S: Final = 5.0
 _COMMAND_WITHIN_S: Final = 15.0
 _RETRY_FIRST_S: Final = 1.0
 _RETRY_LAST_S: Final = 15.0
+_TRIED_ONCE: Final = frozenset({"hold", "release"})
 _AT_ONCE: Final = 4
 """Commands to one gateway: it has the trading to do as well."""
 
@@ -50,6 +51,8 @@ class _Talk:
 
     def __init__(self) -> None:
         self.exposure: Exposure | None = None
+        self.asked = self.answered = 0
+        """Questions are numbered: two may be on their way at one time."""
         self.asked_at = float("-inf")
         self.silent = ""
         self.interested: set[Key] = set()
@@ -77,6 +80,7 @@ class Gateways:
         found = talk.exposure
         return GatewayWord(
             flat=strategy.name not in found.strategies,
+            held=strategy.name in found.holds,
             halted=found.halts.get("", "") or found.halts.get(strategy.name, ""),
             blocked=found.blocked or "",
             silent=silent,
@@ -100,7 +104,11 @@ class Gateways:
             talk.interested.discard(key)
 
     def tell(self, strategy: Key, broker: Key, name: CommandName, epoch: int, reason: str) -> None:
-        """Have a command carried out, however often it takes; only one at a time for a Strategy."""
+        """Have a command carried out, however often it takes; only one at a time for a Strategy.
+
+        A hold and its release are tried once: whether they are wanted still is decided anew each time, by what the
+        gateway then says of itself.
+        """
         running = self._running.get(strategy)
         if running is not None and not running.done():
             return
@@ -133,6 +141,9 @@ class Gateways:
         wait = _RETRY_FIRST_S
         while True:
             problem = await self._try(strategy, broker, wanted, reason)
+            if wanted.name in _TRIED_ONCE:
+                await self._tried(strategy, broker, problem)
+                return
             if problem is None:
                 kept = {item for item in self._done.get(strategy, set()) if item.epoch == wanted.epoch}
                 # The opposite of what was done before must be able to be done again.
@@ -147,6 +158,18 @@ class Gateways:
             wait = min(_RETRY_LAST_S, wait * 2)
             if self._running.get(strategy) is not asyncio.current_task():
                 return
+
+    async def _tried(self, strategy: Key, broker: Key, problem: str | None) -> None:
+        if problem is None:
+            # What was known of it is out of date, and deciding by it would tell the gateway the same again.
+            await self._refresh(broker, self._talks.setdefault(broker, _Talk()))
+            self._silent.pop(strategy, None)
+        elif self._silent.get(strategy) != problem:
+            self._silent[strategy] = problem
+        else:
+            return
+        self._running.pop(strategy, None)
+        self._wake(strategy)
 
     async def _try(self, strategy: Key, broker: Key, wanted: _Command, reason: str) -> str | None:
         """None: done. Otherwise why not."""
@@ -175,20 +198,30 @@ class Gateways:
     async def _poll(self, broker: Key, talk: _Talk) -> None:
         while talk.interested:
             before, was_silent = talk.exposure, talk.silent
-            try:
-                place = await self._resolve(broker)
-                if place is None:
-                    raise GatewayRefusedError(f"Broker {broker.name} has no gateway")
-                talk.exposure = await exposure(place.address, place.key, broker=broker.name, within_s=_ASK_WITHIN_S)
-                talk.silent = ""
-                metrics.GATEWAY.labels("exposure", "done").inc()
-            except AdminError as error:
-                talk.exposure, talk.silent = None, str(error)
-                metrics.GATEWAY.labels("exposure", "silent").inc()
-            talk.asked_at = time.monotonic()
+            await self._refresh(broker, talk)
             for key in _whom_it_concerns(talk, before, was_silent):
                 self._wake(key)
             await asyncio.sleep(_ASK_EVERY_S * random.uniform(0.9, 1.1))
+
+    async def _refresh(self, broker: Key, talk: _Talk) -> None:
+        talk.asked += 1
+        number = talk.asked
+        found: Exposure | None = None
+        silent = ""
+        try:
+            place = await self._resolve(broker)
+            if place is None:
+                raise GatewayRefusedError(f"Broker {broker.name} has no gateway")
+            found = await exposure(place.address, place.key, broker=broker.name, within_s=_ASK_WITHIN_S)
+            metrics.GATEWAY.labels("exposure", "done").inc()
+        except AdminError as error:
+            silent = str(error)
+            metrics.GATEWAY.labels("exposure", "silent").inc()
+        if number < talk.answered:
+            # An answer to a later question has come before.
+            return
+        talk.answered, talk.exposure, talk.silent = number, found, silent
+        talk.asked_at = time.monotonic()
 
 
 def _whom_it_concerns(talk: _Talk, before: Exposure | None, was_silent: str) -> list[Key]:
@@ -203,4 +236,5 @@ def _whom_it_concerns(talk: _Talk, before: Exposure | None, was_silent: str) -> 
         if everybody
         or (key.kind == "Strategy" and key.name not in now.strategies)
         or now.halts.get(key.name) != before.halts.get(key.name)
+        or (key.name in now.holds) != (key.name in before.holds)
     ]

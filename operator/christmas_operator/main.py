@@ -35,6 +35,7 @@ from christmas_operator.observe import Observer
 from christmas_operator.permit_keys import PermitKeys
 from christmas_operator.queue import WorkQueue
 from christmas_operator.reconciler import Reconciler
+from christmas_operator.rolls import Rolls
 from christmas_operator.settings import OperatorSettings
 from christmas_operator.stores import StoresReader
 
@@ -143,8 +144,15 @@ class Operator:
             return Place(gateway_address(broker.name, broker.namespace), key)
 
         gateways = Gateways(resolve, queue.add)
+        rolls = Rolls(settings.rolls_per_broker)
         observer = Observer(
-            settings=settings, cache=cache, stores=stores, permit_keys=permit_keys, gateways=gateways, drift=drift
+            settings=settings,
+            cache=cache,
+            stores=stores,
+            permit_keys=permit_keys,
+            gateways=gateways,
+            drift=drift,
+            rolls=rolls,
         )
         events = EventRecorder(api, socket.gethostname())
         executor = Executor(
@@ -164,6 +172,7 @@ class Operator:
             executor=executor,
             gateways=gateways,
             drift=drift,
+            rolls=rolls,
         )
         await stores.read()
         observer.pod_monitors = await _serves(api, POD_MONITOR, otherwise=False)
@@ -197,7 +206,7 @@ class Operator:
                         every_s=settings.canary_seconds,
                     )
                 )
-                group.create_task(self._tick(queue, canary))
+                group.create_task(self._tick(queue, canary, reconciler, rolls))
         finally:
             await events.flush(_FLUSH_S)
             await gateways.close()
@@ -233,13 +242,15 @@ class Operator:
                     for key in cache.keys(kind):
                         queue.add(key, "resync")
 
-    async def _tick(self, queue: WorkQueue[Key], canary: Canary) -> None:
+    async def _tick(self, queue: WorkQueue[Key], canary: Canary, reconciler: Reconciler, rolls: Rolls) -> None:
         while True:
             metrics.QUEUE_DEPTH.labels("changed").set(queue.depth("changed"))
             metrics.QUEUE_DEPTH.labels("resync").set(queue.depth("resync"))
             metrics.QUEUE_DELAYED.set(queue.delayed)
             metrics.RETRIES.set(queue.failing)
             metrics.WATCH_LAG.set(canary.lag_s)
+            reconciler.pass_on_turns()
+            metrics.WAITING_FOR_TURN.set(rolls.waiting)
             self._context.alive(canary.trouble)
             await asyncio.sleep(_TICK_S)
 

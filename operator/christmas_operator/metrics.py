@@ -43,3 +43,6 @@ WATCH_LAG: Final = Gauge(
     "christmas_operator_watch_lag_seconds", "Age of the oldest write of ours that no watch has shown yet."
 )
 UPDATES_WAITING: Final = Gauge("christmas_operator_updates_waiting", "Strategies with the condition ConfigDrift.")
+WAITING_FOR_TURN: Final = Gauge(
+    "christmas_operator_waiting_for_turn", "Strategies whose update waits until others of their Broker are up again."
+)

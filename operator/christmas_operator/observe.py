@@ -27,6 +27,7 @@ from christmas_operator.manifests.names import gateway_address, gateway_pod, run
 from christmas_operator.manifests.strategy import strategy_objects
 from christmas_operator.permit_keys import PermitKeys
 from christmas_operator.plan import Plan, plan
+from christmas_operator.rolls import Rolls
 from christmas_operator.settings import OperatorSettings
 from christmas_operator.stores import StoresReader
 from christmas_operator.strategies import observed as of_strategy
@@ -55,6 +56,7 @@ class Observer:
         permit_keys: PermitKeys,
         gateways: Gateways,
         drift: DriftMemory,
+        rolls: Rolls,
     ) -> None:
         self._settings = settings
         self._cache = cache
@@ -62,6 +64,7 @@ class Observer:
         self._permit_keys = permit_keys
         self._gateways = gateways
         self._drift = drift
+        self._rolls = rolls
         self._judged: dict[Key, _Judged] = {}
         self.pod_monitors = False
         """Whether the cluster knows PodMonitors."""
@@ -129,6 +132,8 @@ class Observer:
             pod=self._cache.pod(key.namespace, runtime_pod(key.name)),
             gateway=self._gateways.word(key, broker, status.epoch),
             failure=self.failures.get(key, ""),
+            turn=self._rolls.turn(key, broker),
+            rolls_at_once=self._settings.rolls_per_broker,
             permit_key=permit_key,
         )
 

@@ -8,7 +8,15 @@ from __future__ import annotations
 from typing import Final, Literal
 
 ConditionType = Literal[
-    "Accepted", "DependenciesReady", "PodReady", "TradingEnabled", "GatewayReady", "Reconciled", "Ready", "ConfigDrift"
+    "Accepted",
+    "DependenciesReady",
+    "PodReady",
+    "TradingEnabled",
+    "GatewayReady",
+    "Reconciled",
+    "Ready",
+    "ConfigDrift",
+    "EntriesHeld",
 ]
 
 # --- Accepted
@@ -58,6 +66,13 @@ READY: Final = "Ready"
 UP_TO_DATE: Final = "UpToDate"
 WAITS_FOR_FLAT: Final = "WaitsForFlat"
 WAITS_FOR_COMMAND: Final = "WaitsForCommand"
+WAITS_FOR_TURN: Final = "WaitsForTurn"
+"""Others of its Broker are being restarted: only so many at a time."""
+
+# --- EntriesHeld: only while an update is about to restart a Strategy that waited for being flat
+HELD_FOR_UPDATE: Final = "HeldForUpdate"
+LIFTING_HOLD: Final = "LiftingHold"
+NOT_FLAT_IN_TIME: Final = "NotFlatInTime"
 
 # --- Events only
 STARTED: Final = "Started"

@@ -7,6 +7,7 @@ import logging
 import random
 import time
 from collections import Counter
+from collections.abc import Iterable
 from typing import Final
 
 from christmas_operator import metrics
@@ -21,6 +22,7 @@ from christmas_operator.kube.errors import ApiError, Conflict, Forbidden, Invali
 from christmas_operator.observe import Observer
 from christmas_operator.plan import Plan
 from christmas_operator.queue import WorkQueue
+from christmas_operator.rolls import Rolls
 from christmas_operator.settings import OperatorSettings
 from christmas_operator.strategies.decide import decide as decide_strategy
 
@@ -43,6 +45,7 @@ class Reconciler:
         executor: Executor,
         gateways: Gateways,
         drift: DriftMemory,
+        rolls: Rolls,
     ) -> None:
         self._settings = settings
         self._queue = queue
@@ -51,6 +54,7 @@ class Reconciler:
         self._executor = executor
         self._gateways = gateways
         self._drift = drift
+        self._rolls = rolls
         self._phases: dict[Key, str] = {}
         self._waiting: set[Key] = set()
         self._counted: Counter[tuple[str, str]] = Counter()
@@ -100,6 +104,9 @@ class Reconciler:
         self._count(key, decision)
         context = self._observer.context(key.namespace, broker.name)
         work = Work(key=key, resource=resource, broker=broker, plan=plan, context=context)
+        if key.kind == "Strategy":
+            # Before the first of what it is to do: it counts from now on.
+            self._wake(self._rolls.claim(key, broker, decision.claim))
         await self._executor.carry_out(decision.actions, work)
         if self._observer.failures.pop(key, None) is not None:
             # What is told of the failure is out of date now.
@@ -138,7 +145,16 @@ class Reconciler:
             # Waiting alone mends neither: the user has to see it.
             self._observer.failures[key] = str(error)
 
+    def pass_on_turns(self) -> None:
+        """Of Strategies that have not come up again in time, to those that wait."""
+        self._wake(self._rolls.pass_on())
+
+    def _wake(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            self._queue.add(key)
+
     def _forget(self, key: Key) -> None:
+        self._wake(self._rolls.forget(key))
         self._queue.discard(key)
         self._observer.forget(key)
         self._gateways.forget(key)

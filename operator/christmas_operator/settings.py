@@ -35,6 +35,8 @@ class OperatorSettings(ProcessSettings, frozen=True, kw_only=True):
     canary_seconds: int = 60
     workers: int = 8
     """Objects that are worked on at one time."""
+    rolls_per_broker: int = 5
+    """Strategies of one Broker that are restarted at one time for an update, by whatever it was changed."""
     writes_per_second: float = 150.0
     """To the API server, on average; twice as many at once."""
     deletion_deadline_seconds: int = 120

@@ -26,9 +26,11 @@ from christmas_operator.actions import (
 from christmas_operator.keys import ObjectName
 from christmas_operator.plan import ROLLING
 from christmas_operator.strategies.describe import must_resume, status_of, unchanged
+from christmas_operator.strategies.hold import Hold, hold_of
 from christmas_operator.strategies.observed import Observed
 from christmas_operator.strategies.situation import (
     Course,
+    claim_of,
     course_of,
     is_wound_down,
     names_of,
@@ -50,15 +52,27 @@ def decide(observed: Observed, now: float, *, deletion_deadline_s: float) -> Dec
         return _delete(observed, observed.deleted_at, now, deletion_deadline_s)
     course = course_of(observed)
     epoch = _epoch_of(observed, course)
-    status = status_of(observed, course, epoch=epoch, now=now)
+    hold = hold_of(observed, course, now)
+    status = status_of(observed, course, epoch=epoch, now=now, held=hold.condition)
     actions: list[Action] = []
     if not observed.has_finalizer and course != "Leave":
         actions.append(AddFinalizer())
     if not unchanged(observed.status, status):
         actions.append(WriteStatus(status))
     actions += _steps(observed, course, epoch, now)
+    if hold.command is not None and observed.can_reach_gateway:
+        actions.append(AtGateway(hold.command, epoch, f"update to generation {observed.generation}"))
+    if _wants_to_know(observed, course, hold):
+        actions.append(AskExposure())
     actions += _tell(observed, course, status)
-    return Decision(tuple(actions), _look_again(observed, now), status.phase, course == "Wait")
+    waits = [wait for wait in (_look_again(observed, now), hold.look_again_s) if wait is not None]
+    return Decision(
+        tuple(actions),
+        min(waits) if waits else None,
+        status.phase,
+        course == "Wait",
+        claim_of(observed, course),
+    )
 
 
 def _epoch_of(observed: Observed, course: Course) -> int:
@@ -74,7 +88,7 @@ def _steps(observed: Observed, course: Course, epoch: int, now: float) -> list[A
     plan, pod = observed.plan, observed.pod
     actions: list[Action] = []
     if plan is None or course == "Leave":
-        return [AskExposure()] if _wants_to_know(observed, course) else []
+        return []
     match course:
         case "Start" | "Resume" | "Roll":
             actions.append(Apply(tuple(plan.objects), epoch))
@@ -94,8 +108,6 @@ def _steps(observed: Observed, course: Course, epoch: int, now: float) -> list[A
             actions += _prune(observed)
     if must_resume(observed, course) and (course == "Resume" or "resume" not in observed.gateway.done):
         actions.append(AtGateway("resume", epoch, "resumed"))
-    if _wants_to_know(observed, course):
-        actions.append(AskExposure())
     return actions
 
 
@@ -194,12 +206,15 @@ def _prune(observed: Observed) -> list[Action]:
     return [Remove(stale)] if stale else []
 
 
-def _wants_to_know(observed: Observed, course: Course) -> bool:
+def _wants_to_know(observed: Observed, course: Course, hold: Hold) -> bool:
     spec, pod = observed.spec, observed.pod
     if not observed.can_reach_gateway or spec is None:
         return False
-    if course == "Wait" and spec.update_policy == "WhenFlat":
+    if hold.condition is not None:
         return True
+    if course == "Wait" and spec.update_policy == "WhenFlat":
+        # A thousand in line are not asked every two seconds whether they are flat still: each is when its turn comes.
+        return observed.turn != "InLine"
     # It runs and does not trade: its gateway may know why.
     return pod is not None and not pod.ready and not pod.deleting and pod.started
 

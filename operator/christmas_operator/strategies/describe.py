@@ -11,8 +11,10 @@ from christmas_operator.strategies.situation import Course, is_wound_down
 from christmas_operator.strategies.status import Phase, StrategyStatus
 
 
-def status_of(observed: Observed, course: Course | None, *, epoch: int, now: float) -> StrategyStatus:
-    """``course`` None: it is being deleted. The same object back when nothing has changed."""
+def status_of(
+    observed: Observed, course: Course | None, *, epoch: int, now: float, held: Condition | None = None
+) -> StrategyStatus:
+    """``course`` None: it is being deleted; ``held``: the condition EntriesHeld."""
     pod = observed.pod
     main = [
         _accepted(observed),
@@ -28,7 +30,10 @@ def status_of(observed: Observed, course: Course | None, *, epoch: int, now: flo
     )
     drift = [_drift(observed)] if course == "Wait" else []
     conditions = turned(
-        [*main, ready, *drift], by_type(observed.status.conditions), generation=observed.generation, now=now
+        [*main, ready, *drift, *([held] if held is not None else [])],
+        by_type(observed.status.conditions),
+        generation=observed.generation,
+        now=now,
     )
     phase = _phase(observed, course, by_type(conditions))
     before = observed.status
@@ -106,6 +111,8 @@ def _trading(observed: Observed, course: Course | None, *, epoch: int) -> Condit
     if word.halted:
         mend = f"christmas resume {name} -n {observed.namespace}"
         return no(reasons.HALTED, f"its gateway takes no entries: {word.halted}; lift it with `{mend}`")
+    if word.held:
+        return no(reasons.HELD_FOR_UPDATE, "its gateway takes no entries until its update is through")
     if word.blocked:
         return no(reasons.BLOCKED, f"its gateway takes no orders: {word.blocked}")
     if word.silent:
@@ -134,6 +141,14 @@ def _drift(observed: Observed) -> Condition:
     if observed.spec is not None and observed.spec.update_policy == "Manual":
         return condition(
             "ConfigDrift", True, reasons.WAITS_FOR_COMMAND, f"generation {generation} waits; apply it with: {mend}"
+        )
+    if observed.turn == "InLine" or (observed.spec is not None and observed.spec.update_policy == "Immediate"):
+        return condition(
+            "ConfigDrift",
+            True,
+            reasons.WAITS_FOR_TURN,
+            f"generation {generation} waits for its turn: at most {observed.rolls_at_once} Strategies of a Broker are "
+            f"restarted at one time; apply it now with: {mend}",
         )
     return condition(
         "ConfigDrift",

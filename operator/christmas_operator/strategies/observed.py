@@ -10,6 +10,7 @@ from christmas.resources.strategy import StrategySpec
 from christmas_operator.keys import ObjectName
 from christmas_operator.kube.views import Owned, Pod
 from christmas_operator.plan import Plan
+from christmas_operator.rolls import Turn
 from christmas_operator.strategies.status import StrategyStatus
 
 
@@ -18,6 +19,8 @@ class GatewayWord(msgspec.Struct, frozen=True, kw_only=True):
 
     flat: bool | None = None
     """No position and no order; None: not told lately."""
+    held: bool = False
+    """It takes no entries of this Strategy for the sake of an update; told in one breath with ``flat``."""
     halted: str = ""
     """Why it takes no entries of this Strategy; empty: it takes them."""
     blocked: str = ""
@@ -63,5 +66,9 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     gateway: GatewayWord = GatewayWord()
     failure: str = ""
     """Why the last apply did not succeed."""
+    turn: Turn = "None"
+    """Whether it may restart its pod now, see `Rolls`."""
+    rolls_at_once: int = 5
+    """For the words about those that have to wait."""
     permit_key: str = ""
     """Which key its permit is to be signed with; empty: there is none."""

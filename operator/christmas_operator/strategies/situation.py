@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from christmas_operator import reasons
+from christmas_operator.conditions import by_type
 from christmas_operator.keys import ObjectName
 from christmas_operator.kube.views import Owned
+from christmas_operator.rolls import Claim
 from christmas_operator.strategies.observed import Observed
 
 Course = Literal["Leave", "Suspend", "Start", "Resume", "Roll", "Wait", "Replace", "Keep"]
@@ -43,20 +45,64 @@ def course_of(observed: Observed) -> Course:
         return "Roll" if may_roll(observed) else "Wait"
     pod = observed.pod
     if pod is not None and not pod.deleting and pod.input_hash != plan.roll_hash:
-        return "Replace"
+        # Its workload is another already, but an operator may have died long ago between that and stopping the pod.
+        return "Wait" if spec.update_policy == "WhenFlat" and not may_roll(observed) else "Replace"
     return "Keep"
 
 
 def may_roll(observed: Observed) -> bool:
-    """Whether an update may restart the pod now. One that has failed holds nothing that a restart could lose."""
-    spec, pod = observed.spec, observed.pod
+    """Whether an update may restart the pod now."""
+    spec = observed.spec
     if spec is None:
         return False
-    if spec.update_policy == "Immediate" or observed.apply_now == str(observed.generation):
+    if rolls_out_of_turn(observed):
         return True
-    if pod is None or pod.deleting or pod.reason in reasons.FAILING or pod.reason == reasons.UNSCHEDULABLE:
+    if spec.update_policy == "Immediate":
+        return observed.turn == "Granted"
+    # Held and flat in one answer: no position can open between that and the pod's end.
+    word = observed.gateway
+    return spec.update_policy == "WhenFlat" and is_held(observed) and word.held and word.flat is True
+
+
+def rolls_out_of_turn(observed: Observed) -> bool:
+    """By the user's command; or because it has failed and holds nothing that a restart could lose."""
+    pod = observed.pod
+    if observed.apply_now == str(observed.generation):
         return True
-    return spec.update_policy == "WhenFlat" and observed.gateway.flat is True
+    return pod is None or pod.deleting or pod.reason in reasons.FAILING or pod.reason == reasons.UNSCHEDULABLE
+
+
+def is_held(observed: Observed) -> bool:
+    """The intention to hold its entries for an update is written down."""
+    known = by_type(observed.status.conditions).get("EntriesHeld")
+    return known is not None and known.status == "True"
+
+
+def is_current(observed: Observed) -> bool:
+    """The pod is there that the present plan makes."""
+    plan, pod = observed.plan, observed.pod
+    return plan is not None and pod is not None and not pod.deleting and pod.input_hash == plan.roll_hash
+
+
+def claim_of(observed: Observed, course: Course) -> Claim:
+    """What it wants of its Broker's order of restarts."""
+    spec, pod, word = observed.spec, observed.pod, observed.gateway
+    if spec is None:
+        return "None"
+    if course in {"Roll", "Replace"}:
+        return "Holds"
+    if course == "Keep":
+        comes_up = pod is None or (not pod.ready and pod.reason not in reasons.FAILING)
+        return "Keeps" if comes_up else "None"
+    if course != "Wait" or spec.update_policy == "Manual":
+        return "None"
+    if is_held(observed):
+        return "Holds"
+    if observed.turn == "InLine":
+        return "Keeps"
+    if spec.update_policy == "Immediate" or word.flat is True:
+        return "Wants"
+    return "Keeps" if word.flat is None else "None"
 
 
 def is_wound_down(observed: Observed) -> bool:

@@ -22,7 +22,11 @@ from christmas.execution.protocol import (
     read_frame_body,
 )
 
-CommandName = Literal["halt", "resume", "cancel_orders", "flatten", "orders", "positions", "statement", "exposure"]
+CommandName = Literal[
+    "halt", "resume", "hold", "release", "cancel_orders", "flatten", "orders", "positions", "statement", "exposure"
+]
+HOLD_LASTS_S: Final = 120.0
+"""A hold ends by itself after so long: whoever set it may never come back."""
 ANSWER_WITHIN_S: Final = 15.0
 """A gateway may take ten seconds to withdraw every order before it answers `flatten`."""
 _PERMIT_LASTS_US: Final = 60_000_000
@@ -54,6 +58,8 @@ class Exposure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """By name; a strategy that is not in here is flat."""
     halts: dict[str, str] = {}
     """Reasons by strategy; the empty name is the whole account."""
+    holds: dict[str, str] = {}
+    """Reasons by strategy: no entries until an update is through. Told beside halts, which are the user's."""
     blocked: str | None = None
     """Why the gateway takes no orders from anybody; None: it does."""
 

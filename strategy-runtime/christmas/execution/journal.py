@@ -74,6 +74,8 @@ class TradingChanged(_Entry, frozen=True, kw_only=True, tag="trading_changed"):
 
     enabled: bool
     reason: str
+    hold_until_us: int | None = None
+    """Not None: a hold of an update, which is kept apart from halts, until this wall time at the latest."""
 
 
 JournalEntry = (

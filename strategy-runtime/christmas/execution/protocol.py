@@ -97,7 +97,9 @@ class Command(_Frame, frozen=True, kw_only=True, tag="command"):
     """From the fleet, with a permit whose role is ``admin``: the first and only frame."""
 
     permit: str
-    action: Literal["halt", "resume", "cancel_orders", "flatten", "orders", "positions", "statement", "exposure"]
+    action: Literal[
+        "halt", "resume", "hold", "release", "cancel_orders", "flatten", "orders", "positions", "statement", "exposure"
+    ]
     strategy: str | None = None
     """None: the whole account."""
     reason: str = ""

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
-from christmas.brokers.admin import Exposed, exposure
+from christmas.brokers.admin import CommandName, Exposed, exposure
 from christmas.brokers.permit import issue
 from christmas.execution.order import CancelIntent, OrderStatus
 from christmas.execution.protocol import Command, CommandResult, Refused, Report, SignalNote
@@ -239,3 +239,42 @@ async def test_flatten_sells_several_positions_of_one_strategy(gateway: MakeGate
         return closed == {intent.position_id for intent in bought}
 
     await eventually(sold)
+
+
+async def test_a_hold_of_an_update_denies_entries_and_is_no_halt(gateway: MakeGateway) -> None:
+    running = gateway()
+    await running.start()
+    client = Client()
+    await client.connect(running.address, permit())
+    welcome = await client.welcome()
+    await client.wait_trading()
+    admin = permit(role="admin")
+
+    async def tell(action: CommandName, reason: str = "") -> None:
+        done = await command(running.address, Command(permit=admin, action=action, strategy="scalper", reason=reason))
+        assert isinstance(done, CommandResult)
+        assert done.ok, done.message
+
+    async def denial(number: int) -> str:
+        order = buy(welcome.clock_us, number=number)
+        client.submit(order)
+        denied = await client.wait_report(lambda report: report.client_order_id == order.client_order_id)
+        assert denied.status is OrderStatus.DENIED
+        return denied.reason
+
+    await tell("hold", "an update")
+    assert await denial(1) == "Halted: an update"
+    await tell("halt", "my own")
+    found = await exposure(running.address, KEY, broker="paper")
+    assert (found.halts, found.holds) == ({"scalper": "my own"}, {"scalper": "an update"})
+    await tell("release")
+    assert await denial(2) == "Halted: my own"
+    await tell("hold", "an update")
+    await tell("resume")
+    found = await exposure(running.address, KEY, broker="paper")
+    assert (found.halts, found.holds) == ({}, {"scalper": "an update"})
+    await tell("release")
+    await client.wait_trading()
+    unnamed = await command(running.address, Command(permit=admin, action="hold"))
+    assert isinstance(unnamed, CommandResult)
+    assert not unnamed.ok

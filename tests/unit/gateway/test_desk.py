@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from christmas.brokers.gateway.commands import Commands
 from christmas.brokers.port import VenueAmbiguous, VenueError, VenueRateLimited, VenueRejected
 from christmas.execution.journal import OrderChanged, OrderWritten, TradingChanged
 from christmas.execution.order import CancelIntent, OrderStatus
@@ -265,6 +266,33 @@ async def test_a_halt_stops_entries_and_lets_exits_pass(live: Lives, venue: Scri
     bench.submit(entry(3))
     await bench.settled()
     assert bench.statuses("entry-3") == ["denied"]
+
+
+async def test_a_hold_outlives_the_gateway_and_ends_by_itself(live: Lives, venue: ScriptedVenue) -> None:
+    bench = await live()
+    held = {"strategy": OWNER.strategy, "enabled": False, "reason": "an update"}
+    bench.ledger.write(TradingChanged(time_us=1, wall_us=1, hold_until_us=2, **held))  # type: ignore[arg-type]
+    bench.submit(entry())
+    await bench.settled()
+    assert bench.statuses("entry-1") == ["denied"]
+    bench = await live()
+    bench.submit(entry(2))
+    await bench.settled()
+    assert bench.statuses("entry-2") == ["denied"]
+    told: list[bool] = []
+    commands = Commands(
+        ledger=bench.ledger,
+        desk=bench.desk,
+        venue=venue,
+        quotes=bench.quotes,
+        on_trading=lambda: told.append(True),
+    )
+    commands.watch_holds()
+    await eventually(lambda: not bench.ledger.book.holds)
+    assert told == [True]
+    bench.submit(entry(3))
+    await bench.settled()
+    assert bench.statuses("entry-3") == ["accepted"]
 
 
 async def test_the_budget_holds_entries_back_and_drops_what_is_stale(live: Lives, venue: ScriptedVenue) -> None:

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from christmas_operator import reasons
 from christmas_operator.actions import AddFinalizer, Apply, AskExposure, AtGateway, Remove, StopPod, WriteStatus
 from christmas_operator.strategies.decide import PERMIT_LASTS_S
+from christmas_operator.strategies.hold import FLAT_WITHIN_S, PAUSE_S
 from christmas_operator.strategies.observed import Dependency
+from christmas_operator.strategies.status import StrategyStatus
 from tests.unit.operator.world import SECRET, STATEFUL_SET, World
 
 
@@ -307,3 +309,128 @@ def test_an_operator_that_dies_anywhere_goes_on_where_it_stopped(steps: list[tup
     if not suspended:
         assert world.pod is not None
         assert world.pod.epoch == world.owned[SECRET].epoch == world.status.epoch
+
+
+def waiting(**changes: Any) -> World:
+    """An update waits for being flat."""
+    world = running(**{"spec.updatePolicy": "WhenFlat", **changes})
+    world.flat = False
+    world.edit(**{"spec.capital.perTrade": "101"})
+    world.settle()
+    assert world.reason("ConfigDrift") == reasons.WAITS_FOR_FLAT
+    return world
+
+
+def test_entries_are_held_before_an_update_and_taken_again_after_it() -> None:
+    world = waiting()
+    world.flat = True
+    world.trades = True
+    actions = world.decide().actions
+    intention, told = actions[0], actions[1]
+    assert isinstance(intention, WriteStatus)
+    assert isinstance(intention.status, StrategyStatus)
+    assert intention.status.reason_of("EntriesHeld") == reasons.HELD_FOR_UPDATE
+    assert isinstance(told, AtGateway)
+    assert (told.command, world.status.reason_of("EntriesHeld")) == ("hold", "")
+    world.carry_out(actions[:1])
+    # It opened a position before it was held: it goes on trading, and is not restarted.
+    world.settle()
+    assert (world.commands, world.stopped, world.held) == (["hold"], [], True)
+    world.now += FLAT_WITHIN_S
+    world.settle()
+    assert (world.reason("EntriesHeld"), world.held, world.epochs) == (reasons.NOT_FLAT_IN_TIME, False, [1])
+    assert world.reason("ConfigDrift") == reasons.WAITS_FOR_FLAT
+    world.trades, world.flat = False, True
+    world.settle()
+    assert world.commands == ["hold", "release"]
+    world.now += PAUSE_S
+    world.settle()
+    assert world.commands == ["hold", "release", "hold", "release"]
+    assert (world.epochs, world.stopped, world.held) == ([1, 2], [("Running", True)], False)
+    assert (world.reason("EntriesHeld"), world.status.phase) == ("", "Running")
+
+
+def test_a_silent_gateway_ends_the_attempt_and_nothing_is_restarted() -> None:
+    world = waiting()
+    world.flat = True
+    world.carry_out(world.decide().actions)
+    world.answers = False
+    world.now += FLAT_WITHIN_S
+    world.settle()
+    held = next(condition for condition in world.status.conditions if condition.type == "EntriesHeld")
+    assert (held.status, held.reason, world.epochs) == ("False", reasons.NOT_FLAT_IN_TIME, [1])
+    assert "does not answer" in held.message
+
+
+def test_a_hold_without_an_intention_is_lifted() -> None:
+    world = running()
+    world.flat, world.held_until = True, world.now + 100
+    world.settle()
+    assert (world.commands, world.held) == (["release"], False)
+
+
+@pytest.mark.parametrize("policy", ["WhenFlat", "Immediate"])
+def test_an_update_waits_for_its_turn_and_says_so(policy: str) -> None:
+    world = running(**{"spec.updatePolicy": policy})
+    world.flat, world.turn = True, "None"
+    world.edit(**{"spec.capital.perTrade": "101"})
+    assert world.decide().claim == "Wants"
+    world.turn = "InLine"
+    world.settle()
+    assert (world.epochs, world.commands, world.reason("ConfigDrift")) == ([1], [], reasons.WAITS_FOR_TURN)
+    assert world.decide().claim == "Keeps"
+    assert AskExposure not in kinds(world)
+    world.turn = "Granted"
+    world.settle()
+    assert (world.epochs, world.reason("ConfigDrift"), world.decide().claim) == ([1, 2], "", "None")
+
+
+def test_the_users_command_and_a_failed_pod_need_no_turn() -> None:
+    world = running(**{"spec.updatePolicy": "Immediate"})
+    world.turn = "InLine"
+    world.edit(**{"spec.capital.perTrade": "101"})
+    world.apply_now = "2"
+    world.settle()
+    assert world.epochs == [1, 2]
+
+
+MOVES = st.sampled_from(
+    ["enters", "exits", "silent", "answers", "later", "much later", "edit", "revert", "stop", "run"]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(MOVES, st.integers(0, 5)), max_size=14))
+def test_an_update_that_waits_for_flat_never_stops_an_open_position(steps: list[tuple[str, int]]) -> None:
+    """The operator dies after some of its actions, and the market moves between any two of them."""
+    world = running(**{"spec.updatePolicy": "WhenFlat"})
+    world.flat = True
+    for move, survived in steps:
+        match move:
+            case "enters" | "exits":
+                world.trades = move == "enters"
+                if move == "exits":
+                    world.flat = True
+            case "silent" | "answers":
+                world.answers = move == "answers"
+            case "later" | "much later":
+                world.now += 20.0 if move == "later" else 150.0
+            case "edit" | "revert":
+                world.edit(**{"spec.capital.perTrade": "101" if move == "edit" else "100"})
+            case _:
+                world.edit(**{"spec.state": "Running" if move == "run" else "Suspended"})
+        world.market()
+        world.carry_out(world.decide().actions[:survived])
+        world.done.clear()
+        if survived % 2:
+            world.controllers()
+    world.answers, world.trades, world.flat = True, False, True
+    world.edit(**{"spec.state": "Running"})
+    for _ in range(40):
+        decision = world.decide()
+        world.carry_out(decision.actions)
+        world.controllers()
+        world.now += 10.0
+    assert [flat for state, flat in world.stopped if state == "Running"].count(False) == 0
+    assert (world.held, world.reason("EntriesHeld"), world.status.phase) == (False, "", "Running")
+    assert world.decide().actions == ()

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from christmas.brokers.admin import HOLD_LASTS_S
 from christmas.resources.strategy import Strategy
 from christmas_operator.actions import (
     Action,
@@ -24,6 +25,7 @@ from christmas_operator.keys import Key, ObjectName
 from christmas_operator.kube.views import Owned, Pod
 from christmas_operator.manifests.strategy import strategy_objects
 from christmas_operator.plan import plan
+from christmas_operator.rolls import Turn
 from christmas_operator.strategies.decide import PERMIT_LASTS_S, decide
 from christmas_operator.strategies.observed import Dependency, GatewayWord, Observed
 from christmas_operator.strategies.status import StrategyStatus
@@ -47,6 +49,10 @@ class World:
         self.missing: Dependency | None = None
         self.reachable = True
         self.flat: bool | None = None
+        self.held_until = 0.0
+        self.trades = False
+        """Whether a position is opened wherever the gateway takes entries."""
+        self.turn: Turn = "Granted"
         self.done: set[tuple[str, int]] = set()
         self.answers = True
         self.apply_now = ""
@@ -55,6 +61,8 @@ class World:
         self.epochs: list[int] = []
         """Of each pod that was made."""
         self.pods = 0
+        self.stopped: list[tuple[str, bool | None]] = []
+        """For each pod that was told to stop: the wanted state, and whether it was flat."""
         self.now = NOW
         self.findings: tuple[str, ...] = ()
         self.released = False
@@ -67,6 +75,15 @@ class World:
     def edit(self, **changes: Any) -> None:
         self.changes |= changes
         self.generation += 1
+
+    @property
+    def held(self) -> bool:
+        return self.now < self.held_until
+
+    def market(self) -> None:
+        """What a running Strategy may do at any moment."""
+        if self.trades and self.pod is not None and not self.held:
+            self.flat = False
 
     def observed(self) -> Observed:
         model = self.strategy
@@ -90,10 +107,12 @@ class World:
             repairable=frozenset(made.objects),
             pod=self.pod,
             gateway=GatewayWord(
-                flat=self.flat,
+                flat=self.flat if self.answers else None,
+                held=self.held and self.answers,
                 done=frozenset(name for name, epoch in self.done if epoch == self.status.epoch),
                 silent="" if self.answers else "the gateway of paper does not answer",
             ),
+            turn=self.turn,
             permit_key="key" if self.reachable else "",
         )
 
@@ -103,6 +122,7 @@ class World:
     def carry_out(self, actions: Sequence[Action]) -> None:  # noqa: PLR0912 (a case for each action)
         before = self.observed()
         for action in actions:
+            self.market()
             match action:
                 case WriteStatus(status):
                     assert isinstance(status, StrategyStatus)
@@ -121,9 +141,14 @@ class World:
                         self.owned.pop(name, None)
                 case StopPod(uid):
                     if self.pod is not None and self.pod.uid == uid:
+                        self.stopped.append((self.strategy.spec.state, self.flat))
                         self.pod = msgspec.structs.replace(
                             self.pod, deleting=True, ready=False, reason="PodTerminating"
                         )
+                case AtGateway("hold" | "release" as command):
+                    if self.answers:
+                        self.commands.append(command)
+                        self.held_until = self.now + HOLD_LASTS_S if command == "hold" else 0.0
                 case AtGateway(command, epoch):
                     if self.answers:
                         self.commands.append(command)
@@ -188,10 +213,10 @@ class World:
         """Until nothing is left to do; fails when that never comes."""
         for _ in range(rounds):
             decision = self.decide()
-            before = (self.status, dict(self.owned), self.pod, set(self.done))
+            before = (self.status, dict(self.owned), self.pod, set(self.done), self.held)
             self.carry_out(decision.actions)
             self.controllers()
-            if self.released or before == (self.status, self.owned, self.pod, self.done):
+            if self.released or before == (self.status, self.owned, self.pod, self.done, self.held):
                 return
         raise AssertionError(f"it does not come to rest: {self.decide()}")
 

@@ -153,14 +153,14 @@ class Gateway:
             quotes=self.quotes,
             publish=self._events.publish,
         )
-        commands = Commands(
+        self._commands = Commands(
             ledger=self.ledger,
             desk=self.desk,
             venue=self.venue,
             quotes=self.quotes,
             on_trading=self.server.tell_trading,
         )
-        self.server.command = commands.run
+        self.server.command = self._commands.run
         self._outbox = Outbox(self._redis, self.journal, self.market_name)
         self._writer = TickWriter(
             self._redis, self.market_name, on_alert=self._on_market_alert, on_waiting=self._on_redis_away
@@ -177,6 +177,7 @@ class Gateway:
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
         self._show_readiness()
         self.ledger.recover()
+        self._commands.watch_holds()
         is_fresh = self.journal.sequence == 0
         await self._events.start()
         await self._prepare_outbox()
@@ -210,6 +211,7 @@ class Gateway:
 
     async def close(self) -> None:
         """Stop in an order in which nothing that was written is lost."""
+        self._commands.close()
         await self.server.close()
         if self._feed is not None:
             await self._feed.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -147,6 +147,14 @@ class StrategyBook:
         return _count_since(self._entries, now_us - _MINUTE_US), _count_since(self._exits, now_us - _MINUTE_US)
 
 
+class Hold(NamedTuple):
+    """No entries of a strategy while an update is about to restart it."""
+
+    reason: str
+    until_us: int
+    """Wall time at which it is over by itself."""
+
+
 class Book:
     """The whole account."""
 
@@ -159,6 +167,8 @@ class Book:
         """By strategy uid: the last report when its present instance first came."""
         self.halts: dict[str, str] = {}
         """Reasons by strategy name; the account's own under the empty name."""
+        self.holds: dict[str, Hold] = {}
+        """By strategy name. Never the user's, so that lifting one lifts no halt."""
         self.last_fill_us = 0
         self.forgotten = 0
         """Final orders that are in the journal and no longer here."""
@@ -192,6 +202,11 @@ class Book:
                 )
             case SessionChanged():
                 self._session(entry)
+            case TradingChanged(hold_until_us=int(until_us)):
+                if entry.enabled:
+                    self.holds.pop(entry.strategy, None)
+                else:
+                    self.holds[entry.strategy] = Hold(entry.reason, until_us)
             case TradingChanged():
                 if entry.enabled:
                     self.halts.pop(entry.strategy, None)
@@ -208,7 +223,8 @@ class Book:
         return [self.orders[key] for book in self.strategies.values() for key in book.live]
 
     def halted(self, strategy: str) -> str | None:
-        return self.halts.get("") or self.halts.get(strategy)
+        hold = self.holds.get(strategy)
+        return self.halts.get("") or self.halts.get(strategy) or (hold.reason if hold is not None else None)
 
     def held_lots(self) -> dict[str, int]:
         """Lots by symbol in all open positions."""

@@ -9,8 +9,8 @@ from typing import Final
 
 import msgspec
 
-from christmas.brokers.admin import Exposed, Exposure
-from christmas.brokers.gateway.book import StrategyBook
+from christmas.brokers.admin import HOLD_LASTS_S, Exposed, Exposure
+from christmas.brokers.gateway.book import Hold, StrategyBook
 from christmas.brokers.gateway.desk import Desk
 from christmas.brokers.gateway.ledger import Ledger, Owner
 from christmas.brokers.gateway.positions import Position
@@ -41,6 +41,8 @@ class Commands:
         self._stepped = asyncio.Event()
         self._flattening = asyncio.Lock()
         """Two at a time would each sell the same lots: our own exits do not pass the risk gate."""
+        self._ends: dict[str, asyncio.TimerHandle] = {}
+        """Of holds, by strategy."""
         ledger.on_step.append(lambda uid, _report: self._on_step(uid))
 
     async def run(self, command: Command) -> CommandResult:
@@ -52,6 +54,8 @@ class Commands:
             case "resume":
                 await self._set_trading(command.strategy, True, command.reason)
                 return CommandResult(ok=True, message=f"{_whom(command)} takes entries again")
+            case "hold" | "release":
+                return await self._set_hold(command)
             case "cancel_orders":
                 count = len(self._cancel_all(command.strategy, command.reason or "cancelled by hand"))
                 await self._ledger.journal.flushed()
@@ -75,7 +79,8 @@ class Commands:
             for book in self._book.strategies.values()
             if book.positions or book.live
         }
-        return Exposure(strategies=exposed, halts=dict(self._book.halts), blocked=self._desk.blocked)
+        holds = {name: hold.reason for name, hold in self._book.holds.items()}
+        return Exposure(strategies=exposed, halts=dict(self._book.halts), holds=holds, blocked=self._desk.blocked)
 
     def _books(self, strategy: str | None) -> list[StrategyBook]:
         return [book for book in self._book.strategies.values() if strategy is None or book.name == strategy]
@@ -92,6 +97,58 @@ class Commands:
         )
         self._on_trading()
         await self._ledger.journal.flushed()
+
+    async def _set_hold(self, command: Command) -> CommandResult:
+        strategy, known = command.strategy, self._book.holds
+        if not strategy:
+            return CommandResult(ok=False, message=f"{command.action} needs the name of a strategy")
+        if command.action == "hold":
+            until_us = time.time_ns() // 1000 + int(HOLD_LASTS_S * 1e6)
+            self._write_hold(strategy, until_us, enabled=False, reason=command.reason or "held for an update")
+            self._end_in(HOLD_LASTS_S, strategy)
+        elif strategy in known:
+            self._write_hold(strategy, known[strategy].until_us, enabled=True, reason=command.reason)
+        await self._ledger.journal.flushed()
+        return CommandResult(ok=True, message=f"{_whom(command)} is {'held' if strategy in known else 'not held'}")
+
+    def watch_holds(self) -> None:
+        """End in time what was held when the gateway last stopped; needs a running event loop."""
+        now_us = time.time_ns() // 1000
+        for strategy, hold in self._book.holds.items():
+            # A clock that was set back must not make a hold any longer.
+            self._end_in(min(HOLD_LASTS_S, max(0.0, (hold.until_us - now_us) / 1e6)), strategy)
+
+    def close(self) -> None:
+        """Write no more."""
+        for end in self._ends.values():
+            end.cancel()
+        self._ends.clear()
+
+    def _end_in(self, seconds: float, strategy: str) -> None:
+        hold = self._book.holds[strategy]
+        known = self._ends.pop(strategy, None)
+        if known is not None:
+            known.cancel()
+        self._ends[strategy] = asyncio.get_running_loop().call_later(seconds, self._end_hold, strategy, hold)
+
+    def _end_hold(self, strategy: str, hold: Hold) -> None:
+        """Unless it was lifted, or set again, meanwhile."""
+        self._ends.pop(strategy, None)
+        if self._book.holds.get(strategy) == hold:
+            self._write_hold(strategy, hold.until_us, enabled=True, reason="the hold has lasted long enough")
+
+    def _write_hold(self, strategy: str, until_us: int, *, enabled: bool, reason: str) -> None:
+        self._ledger.write(
+            TradingChanged(
+                time_us=self._quotes.clock_us,
+                wall_us=time.time_ns() // 1000,
+                strategy=strategy,
+                enabled=enabled,
+                reason=reason,
+                hold_until_us=until_us,
+            )
+        )
+        self._on_trading()
 
     def _cancel_all(self, strategy: str | None, reason: str) -> list[str]:
         keys = [key for book in self._books(strategy) for key in book.live]
@@ -195,6 +252,7 @@ class Commands:
             "cash": balance.cash,
             "holdings": balance.positions,
             "halts": self._book.halts,
+            "holds": {name: hold.reason for name, hold in self._book.holds.items()},
             "blocked": self._desk.blocked,
             "strategies": {book.name: {"realised_pnl": book.realised} for book in self._books(strategy)},
             "positions": self._positions(strategy),

@@ -7,13 +7,13 @@ from typing import Final
 
 import msgspec
 
+from christmas.market.stored import as_stored
 from christmas.market.stream import Message, StreamState, parse_stream, stream_key
 from christmas.market.tick import MICROSECONDS_PER_SECOND, ClockAdvance, Tick, TickBatch, ticks_key
 from christmas.market.trade_order import trade_key
 from christmas.market.wire import Command, Wire
 
 _LARGEST_PAGE: Final = 1_000_000
-_decode_tick = msgspec.json.Decoder(Tick).decode
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +22,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     ticks: list[Tick]
     state: StreamState
     """The stream's position; of the same moment as the ticks."""
+    unreadable: dict[str, list[bytes]]
+    """By symbol: members of its set that are no ticks of it. A page may repeat those of the one before."""
     next_us: int | None
     """From where to go on; None: these were the last."""
 
@@ -35,28 +37,30 @@ async def read_page(wire: Wire, market: str, from_us: Mapping[str, int], size: i
     while True:
         commands: list[Command] = [("HGETALL", stream_key(market))]
         commands += [
-            ("ZRANGE", ticks_key(market, symbol), since_us, "+inf", "BYSCORE", "LIMIT", 0, size)
+            ("ZRANGE", ticks_key(market, symbol), since_us, "+inf", "BYSCORE", "LIMIT", 0, size, "WITHSCORES")
             for symbol, since_us in from_us.items()
         ]
         fields, *sets = await wire.transact(commands)
         ticks: list[Tick] = []
+        unreadable: dict[str, list[bytes]] = {}
         horizon_us: int | None = None
-        for members in sets:
-            if not isinstance(members, list):
+        for symbol, answer in zip(from_us, sets, strict=True):
+            if not isinstance(answer, list):
                 continue
-            part = [_decode_tick(member) for member in members]
-            ticks += part
-            if len(part) == size:
+            part = as_stored(symbol, zip(answer[::2], answer[1::2], strict=True))
+            ticks += part.ticks
+            if part.unreadable:
+                unreadable[symbol] = part.unreadable
+            if len(answer) == 2 * size and part.last_us is not None:
                 # The page may end amid ticks of the same time: what it surely has lies before.
-                last_us = part[-1].time_us
-                horizon_us = last_us if horizon_us is None else min(horizon_us, last_us)
+                horizon_us = part.last_us if horizon_us is None else min(horizon_us, part.last_us)
         if horizon_us is not None:
-            ticks = [tick for tick in ticks if tick.time_us < horizon_us]
-            if not ticks and size < _LARGEST_PAGE:
+            if horizon_us <= min(from_us.values()) and size < _LARGEST_PAGE:
                 size *= 4
                 continue
+            ticks = [tick for tick in ticks if tick.time_us < horizon_us]
         ticks.sort(key=_order)
-        return Page(ticks=ticks, state=parse_stream(fields), next_us=horizon_us)
+        return Page(ticks=ticks, unreadable=unreadable, state=parse_stream(fields), next_us=horizon_us)
 
 
 async def read_remaining(wire: Wire, market: str, from_us: Mapping[str, int]) -> tuple[StreamState, dict[str, int]]:

@@ -29,7 +29,7 @@ MEMORY_ALERT = Gauge(
 READER_CONNECTS = Counter("christmas_reader_connects_total", "Subscriptions made, the first included.", ["market"])
 READER_GAPS = Counter("christmas_reader_gaps_total", "Gaps that sequences showed and the set was to mend.", ["market"])
 READER_UNREADABLE = Counter(
-    "christmas_reader_unreadable_total", "Doorbells that are none of the gateway's.", ["market"]
+    "christmas_reader_unreadable_total", "Doorbells and stored prints that are none of the gateway's.", ["market"]
 )
 READER_RESETS = Counter("christmas_reader_resets_total", "Streams that began anew under a reader.", ["market"])
 READER_CAUGHT_UP = Counter("christmas_reader_caught_up_ticks_total", "Ticks read from the set.", ["market"])

@@ -23,6 +23,7 @@ from redis.asyncio import Redis
 from christmas.market import metrics
 from christmas.market.catchup import as_messages, read_page, read_remaining
 from christmas.market.memory import DeliveredTicks
+from christmas.market.stored import Complaints
 from christmas.market.stream import Message, StreamState
 from christmas.market.tick import ClockAdvance, Tick, TickBatch, clock_channel, ticks_key
 from christmas.market.wire import UNAVAILABLE, Wire, backoff_s
@@ -88,6 +89,7 @@ class TickReader:
         """Whether the sequences say where this reader is; not before it has once read the position."""
         self._subscribed = False
         self._catching_up: _CatchingUp | None = None
+        self._complaints = Complaints(market)
         self._handed_out = False
         self._failures = 0
         self._heard_s = 0.0
@@ -355,6 +357,9 @@ class TickReader:
                 await self._position_at(self._start_us)
             return
         page = await read_page(self._sets, self._market, work.from_us, self._page)
+        for symbol, members in page.unreadable.items():
+            work.unreadable[symbol] |= set(members)
+            self._complaints.of(symbol, members)
         unseen = [tick for tick in page.ticks if tick.trade_id not in work.seen[tick.symbol]]
         metrics.READER_CAUGHT_UP.labels(self._market).inc(len(unseen))
         for message in as_messages(unseen, self._sequences, self._clock_us):
@@ -376,6 +381,7 @@ class TickReader:
             if ticks:
                 delivered.add(ticks)
             self._sequences[symbol] = page.state.sequences.get(symbol, 0)
+            self._complaints.of(symbol, page.unreadable.get(symbol, ()))
         self._clock_us = page.state.clock_us
         self._found_position()
         self._catching_up = None
@@ -405,7 +411,11 @@ class TickReader:
             # Late ticks that came in behind a page while the next was read.
             self._catching_up = _CatchingUp(work.began_at, self._delivered, work.passes + 1)
             return
-        for symbol, count in missed.items():
+        for symbol, short in missed.items():
+            # What lies there and cannot be read was counted as a tick when this reader began; it is told already.
+            count = short - len(work.unreadable[symbol])
+            if count <= 0:
+                continue
             metrics.READER_MISSED.labels(self._market).inc(count)
             logger.error("ticks are missing", extra={"market": self._market, "symbol": symbol, "ticks": count})
         for symbol, began_at in work.began_at.items():
@@ -421,13 +431,14 @@ class TickReader:
 class _CatchingUp:
     """A reading of the sets that is under way, from as far back as the delivered ticks are remembered."""
 
-    __slots__ = ("began_at", "from_us", "passes", "seen")
+    __slots__ = ("began_at", "from_us", "passes", "seen", "unreadable")
 
     def __init__(self, began_at: Mapping[str, int], delivered: Mapping[str, DeliveredTicks], passes: int = 1) -> None:
         self.began_at = dict(began_at)
         self.passes = passes
         self.from_us = {symbol: memory.floor_us for symbol, memory in delivered.items()}
         self.seen = {symbol: memory.ids() for symbol, memory in delivered.items()}
+        self.unreadable: dict[str, set[bytes]] = {symbol: set() for symbol in delivered}
 
 
 def _count(message: Message) -> int:

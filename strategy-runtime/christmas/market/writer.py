@@ -17,6 +17,7 @@ from christmas.market import metrics
 from christmas.market.quality import Reason
 from christmas.market.raw import FeedTick
 from christmas.market.sequencer import Sequenced, coalesce
+from christmas.market.stored import Complaints, as_stored
 from christmas.market.stream import (
     ANSWERED_FIELD,
     CLOCK_FIELD,
@@ -49,7 +50,6 @@ _SEED_REFUSED: Final = 1_000
 _encoder = msgspec.json.Encoder()
 _encode, _encode_lines = _encoder.encode, _encoder.encode_lines
 _decode_quarantined = msgspec.json.Decoder(Quarantined).decode
-_decode_tick = msgspec.json.Decoder(Tick).decode
 
 
 class TickWriter:
@@ -99,16 +99,20 @@ class TickWriter:
         commands: list[Command] = [
             ("HGETALL", self._stream_key),
             ("XREVRANGE", quarantine_key(self._market), "+", "-", "COUNT", _SEED_REFUSED),
-            *(("ZRANGE", ticks_key(self._market, symbol), -_SEED_TICKS, -1) for symbol in symbols),
+            *(("ZRANGE", ticks_key(self._market, symbol), -_SEED_TICKS, -1, "WITHSCORES") for symbol in symbols),
         ]
         fields, refused, *sets = await self._insist(commands)
         state = parse_stream(fields)
         recent: dict[str, list[Tick]] = {}
         known_from_us = dict(state.trimmed_us)
-        for symbol, members in zip(symbols, sets, strict=True):
-            recent[symbol] = [_decode_tick(member) for member in members] if isinstance(members, list) else []
-            if len(recent[symbol]) == _SEED_TICKS:
-                known_from_us[symbol] = max(known_from_us.get(symbol, 0), recent[symbol][0].time_us + 1)
+        complaints = Complaints(self._market)
+        for symbol, answer in zip(symbols, sets, strict=True):
+            members = answer if isinstance(answer, list) else []
+            stored = as_stored(symbol, zip(members[::2], members[1::2], strict=True))
+            complaints.of(symbol, stored.unreadable)
+            recent[symbol] = stored.ticks
+            if len(members) == 2 * _SEED_TICKS:
+                known_from_us[symbol] = max(known_from_us.get(symbol, 0), int(float(members[1])) + 1)
         # What an earlier writer wrote cannot be restored from this one's memory.
         self._forgotten_us = {symbol: ticks[-1].time_us + 1 for symbol, ticks in recent.items() if ticks}
         self._acknowledged = dict(state.sequences)

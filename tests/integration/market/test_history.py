@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from christmas.market.bars import bars_from_ticks
 from christmas.market.history import highest_price, recent_bars
 from christmas.market.sequencer import Sequencer
+from christmas.market.tick import ticks_key
 from christmas.market.writer import TickWriter
 from tests.integration.market.support import MARKET, ticks_of
 from tests.support.data import FUTURES_BTC, read_trades
@@ -59,3 +60,16 @@ async def test_the_highest_price_of_real_trades(redis_client: Redis, shared_data
         expected = max(tick.price for tick in ticks if from_us <= tick.time_us <= to_us and not tick.late)
         assert await highest_price(redis_client, MARKET, SYMBOL, from_us, to_us) == expected
     assert await highest_price(redis_client, MARKET, SYMBOL, 0, 1) is None
+
+
+async def test_what_cannot_be_read_is_passed_over(redis_client: Redis) -> None:
+    sequencer, writer = Sequencer({SYMBOL: BTC}), TickWriter(redis_client, MARKET)
+    for n in range(5):
+        raw = feed_tick(n, START_US + n * SECOND_US, price=f"{60_000 + n}.0")
+        await writer.write(sequencer.accept([raw]).messages)
+    await writer.close()
+    await redis_client.zadd(ticks_key(MARKET, SYMBOL), {b"\xff": START_US + SECOND_US, b"{}": START_US + 2})
+    until_us = START_US + 60 * SECOND_US
+    bars = await recent_bars(redis_client, MARKET, SYMBOL, SECOND_US, count=100, until_us=until_us)
+    assert [bar.close for bar in bars] == [Decimal(f"{60_000 + n}.0") for n in range(5)]
+    assert await highest_price(redis_client, MARKET, SYMBOL, START_US, until_us) == Decimal("60004.0")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 
 from christmas.market.bars import BarBuilder, bars_from_ticks
@@ -21,7 +22,7 @@ from christmas.market.writer import TickWriter
 from tests.integration.market.support import MARKET, check_order, ids_of, kill_someone, kill_subscribers, ticks_of
 from tests.support.data import FUTURES_BTC, read_trades
 from tests.support.servers import ValkeyServer
-from tests.support.ticks import BTC, ETH, OTHER, SECOND_US, START_US, SYMBOL, feed_tick
+from tests.support.ticks import BTC, ETH, OTHER, SECOND_US, START_US, SYMBOL, feed_tick, tick
 from tests.support.waiting import eventually
 
 INSTRUMENTS = {SYMBOL: BTC, OTHER: ETH}
@@ -240,6 +241,42 @@ async def test_a_stream_that_begins_anew_is_followed(gateway: Gateway, redis_url
         assert ids_of(await read_ticks(reader, 10)) == [str(n) for n in range(40, 50)]
         assert reader.sequences[SYMBOL] == 10
         await fresh.writer.close()
+
+
+def counted(name: str) -> float:
+    return REGISTRY.get_sample_value(f"christmas_reader_{name}_total", {"market": MARKET}) or 0.0
+
+
+@pytest.mark.parametrize("page", [2, 1_000])
+async def test_stored_prints_that_cannot_be_read_are_passed_over_counted_and_told_once(
+    gateway: Gateway, redis_url: str, redis_client: Redis, page: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nonsense, another symbol's print and one at a wrong time: neither a reader nor a gateway that starts breaks."""
+    await gateway.take(*series(0, 20))
+    stray = msgspec.json.encode(tick(77, START_US, symbol=OTHER))
+    displaced = msgspec.json.encode(tick(78, START_US))
+    nonsense = {b"\xff": START_US, b"{}": START_US + 500_000, b"[" * 5_000: START_US + 500_000, b"x": START_US + 10**9}
+    await redis_client.zadd(ticks_key(MARKET, SYMBOL), nonsense | {stray: START_US, displaced: START_US + 700_000})
+    unreadable, missed = counted("unreadable"), counted("missed_ticks")
+    async with TickReader(redis_url, MARKET, [SYMBOL, OTHER], START_US, page=page) as reader:
+        messages = await read_ticks(reader, 20)
+        await kill_subscribers(redis_client)
+        await gateway.take(*series(20, 5))
+        messages += await read_ticks(reader, 5)
+        await expect_silence(reader)
+        assert reader.sequences[SYMBOL] == 25
+    assert ids_of(messages) == [str(n) for n in range(25)]
+    check_order(messages)
+    assert counted("unreadable") - unreadable == 6
+    assert counted("missed_ticks") == missed
+    assert sum("cannot be read" in record.message for record in caplog.records) == 6
+    async with TickReader(redis_url, MARKET, [SYMBOL]) as late_comer:
+        await gateway.take(*series(25, 1))
+        assert ids_of(await read_ticks(late_comer, 1)) == ["25"]
+    again = await Gateway.start(redis_client)
+    await again.take(*series(20, 7))
+    assert again.sequencer.sequences[SYMBOL] == 27
+    await again.writer.close()
 
 
 async def test_a_cancelled_read_loses_nothing(gateway: Gateway, redis_url: str) -> None:

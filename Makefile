@@ -42,9 +42,9 @@ fuzz: .venv/installed ## Fuzz everything that comes in from outside, for MINUTES
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
 # CHRISTMAS_TEST_CLUSTER: a command that brings a cluster up with our images in it and prints what to eval.
-test-cluster: .venv/installed ## Against the cluster that KUBECONFIG names
+test-cluster: .venv/installed ## The chart, and the fleet on the cluster that KUBECONFIG names
 	@set -e; if [ -n "$$CHRISTMAS_TEST_CLUSTER" ]; then handed="$$($$CHRISTMAS_TEST_CLUSTER)"; eval "$$handed"; fi; \
-	$(BIN)/pytest tests/cluster -q
+	$(BIN)/pytest tests/chart tests/cluster -q
 
 crds: .venv/installed ## Generate crds/ from the models in christmas.resources
 	$(BIN)/python -m christmas_operator.crds

@@ -12,7 +12,7 @@ from christmas.ingestion.settings import RecorderSettings
 from christmas.resources.broker import Broker
 from christmas_operator.kube import kinds as operator_kinds
 from christmas_operator.settings import OperatorSettings
-from tests.unit.chart.rendering import CHART, ROOT, RenderError, kinds, pick, pod_specs, render
+from tests.chart.rendering import CHART, ROOT, RenderError, kinds, pick, pod_specs, render
 
 EXTERNAL = {
     "redis": {

@@ -6,7 +6,7 @@ import json
 
 import yaml
 
-from tests.unit.chart.rendering import CHART, ROOT, pick, render
+from tests.chart.rendering import CHART, ROOT, pick, render
 
 
 def test_the_charts_crds_are_those_that_are_generated() -> None:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.unit.chart.rendering import ROOT
+from tests.chart.rendering import ROOT
 
 MEMBERS = ("strategy-runtime", "operator")
 

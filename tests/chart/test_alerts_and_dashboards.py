@@ -12,7 +12,7 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY
 
-from tests.unit.chart.rendering import CHART, ROOT
+from tests.chart.rendering import CHART, ROOT
 
 RULES = CHART / "files" / "rules.yaml"
 TESTS = ROOT / "tests" / "unit" / "chart" / "rules_test.yaml"

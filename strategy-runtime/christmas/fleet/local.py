@@ -23,8 +23,10 @@ def open_session(
 
     ``HISTORY_URL`` may name the database by a role that only reads: runtimes get it instead, so that a
     strategy's code never sees the writer's password. ``durable`` False: embedded stores do not sync to
-    disk, for state that is thrown away.
+    disk, for state that is thrown away. Raises FleetError when the state folder's own files are damaged.
     """
+    # Better told now than when the first runtime is to start.
+    state.epochs()
     embedded: list[EmbeddedStore] = []
     redis_url, database_url = environment.get("REDIS_URL"), environment.get("DATABASE_URL")
     if not redis_url:

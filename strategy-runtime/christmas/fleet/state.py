@@ -9,8 +9,9 @@ import re
 import secrets
 import shutil
 import tempfile
+import time
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -24,6 +25,8 @@ from christmas.telemetry.unreadable import UNREADABLE
 
 _SOCKET_FOLDER_MAXIMUM: Final = 70
 """A unix socket's path has at most 107 bytes; this leaves room for the names we give."""
+_LOST: Final = ""
+"""In the place of a uid: from where epochs go on for a strategy that has none, after they were lost."""
 _SAFE_NAME: Final = re.compile(r"^[a-z0-9-]+$")
 
 
@@ -46,6 +49,7 @@ class StateFolder:
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
         self._lock: int | None = None
+        self._epochs: dict[str, int] | None = None
 
     @property
     def lock_file(self) -> Path:
@@ -100,6 +104,9 @@ class StateFolder:
                 )
         self.path.chmod(0o700)
         self.sockets.chmod(0o700)
+        if not self._installation_file.exists() and not self._epochs_file.exists():
+            # From here on a file of epochs that is not there was lost.
+            write_private(self._epochs_file, b"{}")
 
     def lock(self) -> None:
         """Become the one supervisor of this state; held until the process ends."""
@@ -144,12 +151,23 @@ class StateFolder:
 
     def session_id(self) -> str:
         """The installation's name in the database, made up once."""
-        file = self.path / "installation.json"
+        file = self._installation_file
         if file.exists():
-            return msgspec.json.decode(file.read_bytes(), type=_Installation).session_id
+            try:
+                return msgspec.json.decode(file.read_bytes(), type=_Installation).session_id
+            except UNREADABLE as error:
+                raise FleetError(
+                    f"{file} is damaged: {error}",
+                    'restore it, or write {"session_id": "local-..."} with the session_id that the database has; '
+                    "moved away, this installation goes on as a new one and its history keeps the old name",
+                ) from None
         made = _Installation(session_id=f"local-{secrets.token_hex(5)}")
         write_private(file, msgspec.json.encode(made))
         return made.session_id
+
+    @property
+    def _installation_file(self) -> Path:
+        return self.path / "installation.json"
 
     def permit_key(self) -> bytes:
         """The key with which permits are signed; only the supervisor and the gateways read it."""
@@ -163,11 +181,36 @@ class StateFolder:
 
     def next_epoch(self, strategy_uid: str) -> int:
         """The epoch of a runtime process that is about to start: it grows, and never falls back."""
-        file = self.path / "epochs.json"
-        epochs = msgspec.json.decode(file.read_bytes(), type=dict[str, int]) if file.exists() else {}
-        epochs[strategy_uid] = epochs.get(strategy_uid, 0) + 1
-        write_private(file, msgspec.json.encode(epochs))
+        epochs = self.epochs()
+        # Every epoch before was a count of starts, or of seconds at most: what is lost cannot have been higher.
+        epochs[strategy_uid] = epochs.get(strategy_uid, epochs.get(_LOST, 0)) + 1
+        write_private(self._epochs_file, msgspec.json.encode(epochs))
+        self._epochs = epochs
         return epochs[strategy_uid]
+
+    def epochs(self) -> dict[str, int]:
+        """The last epoch of each strategy, by uid. Raises FleetError when the file that keeps them is damaged.
+
+        When the file was lost, epochs go on from the seconds since 1970: above all that were ever given, since
+        one grows by one with each start of a process. A gateway refuses for good what is not above.
+        """
+        if self._epochs is not None:
+            return dict(self._epochs)
+        file = self._epochs_file
+        if not file.exists():
+            return {_LOST: int(time.time())}
+        try:
+            return msgspec.json.decode(file.read_bytes(), type=dict[str, Annotated[int, msgspec.Meta(ge=0)]])
+        except UNREADABLE as error:
+            raise FleetError(
+                f"{file} is damaged: {error}",
+                "move it away: epochs then go on from the time of day, above all that were given, so that no older "
+                "process is let in and no newer one refused",
+            ) from None
+
+    @property
+    def _epochs_file(self) -> Path:
+        return self.path / "epochs.json"
 
     # --- manifests ---------------------------------------------------------------------------------
 

@@ -72,7 +72,13 @@ def load(
             Problem(file=named, line=1, column=1, path="", what=what, mend="expected *.yaml, *.yml or *.json")
         )
     given = [entry.resource for entry in placed]
-    findings = validate(given, known=known, check_rule=check_rule, check_builtin=check_builtin)
+    findings = validate(
+        given,
+        known=known,
+        unreadable=_unreadable_brokers(documents, placed),
+        check_rule=check_rule,
+        check_builtin=check_builtin,
+    )
     problems.extend(_located(finding, placed) for finding in findings)
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors:
@@ -124,6 +130,17 @@ def _resource(document: Document, problems: list[Problem]) -> list[Resource]:
         if misfit.path != ("apiVersion",)
     )
     return [] if found else [msgspec.convert(data, KINDS[kind])]
+
+
+def _unreadable_brokers(documents: Sequence[Document], placed: Sequence[_Placed]) -> set[str]:
+    """Names of documents that may be Brokers and are none yet, so that nobody is told that there is none."""
+    whole = {id(entry.document) for entry in placed}
+    names = (
+        _at(document.data, "metadata", "name")
+        for document in documents
+        if id(document) not in whole and _at(document.data, "kind") != "Strategy"
+    )
+    return {name for name in names if isinstance(name, str)}
 
 
 def _take_files_in(document: Document, folder: Path, problems: list[Problem]) -> None:

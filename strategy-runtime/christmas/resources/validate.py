@@ -6,7 +6,7 @@ Pure: resources in, findings out. Nothing is read, and no strategy code runs.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
@@ -39,10 +39,13 @@ def validate(
     resources: Iterable[Resource],
     *,
     known: Iterable[Resource] = (),
+    unreadable: Collection[str] = (),
     check_rule: RuleCheck,
     check_builtin: BuiltinCheck | None = None,
 ) -> list[Finding]:
     """Findings in ``resources``; ``known`` are those that exist already and may be referred to.
+
+    ``unreadable``: names of Brokers that are given and about which everything is said already.
 
     One of ``resources`` replaces the known one of its kind and name; what may not change is found, too.
     """
@@ -57,7 +60,7 @@ def validate(
         if isinstance(resource, Broker):
             findings.extend(_broker(resource))
         else:
-            findings.extend(_strategy(resource, brokers, check_rule, check_builtin))
+            findings.extend(_strategy(resource, brokers, unreadable, check_rule, check_builtin))
     return findings
 
 
@@ -104,10 +107,14 @@ def _change(old: Resource, new: Resource) -> Iterator[Finding]:
 
 
 def _strategy(
-    strategy: Strategy, brokers: Mapping[str, Broker], check_rule: RuleCheck, check_builtin: BuiltinCheck | None
+    strategy: Strategy,
+    brokers: Mapping[str, Broker],
+    unreadable: Collection[str],
+    check_rule: RuleCheck,
+    check_builtin: BuiltinCheck | None,
 ) -> Iterator[Finding]:
     yield from _logic(strategy, check_rule, check_builtin)
-    yield from _symbols(strategy, brokers)
+    yield from _symbols(strategy, brokers, unreadable)
     yield from _capital(strategy)
     yield from _exit(strategy)
     yield from _process(strategy)
@@ -153,7 +160,7 @@ def _code(strategy: Strategy, code: Code) -> Iterator[Finding]:
         yield find(("spec", "code", "class"), f"there is no class {code.class_} in the code", mend)
 
 
-def _symbols(strategy: Strategy, brokers: Mapping[str, Broker]) -> Iterator[Finding]:
+def _symbols(strategy: Strategy, brokers: Mapping[str, Broker], unreadable: Collection[str]) -> Iterator[Finding]:
     find, spec = _finder(strategy), strategy.spec
     for index, symbol in enumerate(spec.symbols):
         if symbol in spec.symbols[:index]:
@@ -171,8 +178,10 @@ def _symbols(strategy: Strategy, brokers: Mapping[str, Broker]) -> Iterator[Find
             f"a {broker.spec.type} account is traded only by a pinned image",
             "write image: name@sha256:digest, so that what trades is what was tested",
         )
+    if spec.broker_ref.name in unreadable:
+        return
     if broker is None:
-        mend = did_you_mean(spec.broker_ref.name, brokers) or "apply a Broker of that name with it"
+        mend = did_you_mean(spec.broker_ref.name, {*brokers, *unreadable}) or "apply a Broker of that name with it"
         yield find(("spec", "brokerRef", "name"), f"there is no Broker {spec.broker_ref.name}", mend)
         return
     instruments = {instrument.symbol: instrument for instrument in broker.spec.instruments}

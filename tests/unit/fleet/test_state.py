@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from christmas.fleet.errors import FleetError
+from christmas.fleet.local import open_session
 from christmas.fleet.state import StateFolder, default_state_folder, write_private
 from tests.unit.resources.test_validate import BROKER, STRATEGY
 
@@ -58,6 +59,47 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_epochs_only_grow_also_over_a_restart(state: StateFolder) -> None:
     assert [state.next_epoch("a"), state.next_epoch("a"), state.next_epoch("b")] == [1, 2, 1]
     assert StateFolder(state.path).next_epoch("a") == 3
+
+
+@pytest.mark.parametrize("content", [b"", b'{"a": 1', b'{"a": "x"}', b'{"a": -1}', b"\xff"])
+def test_damaged_epochs_are_named_with_what_mends_them(state: StateFolder, content: bytes) -> None:
+    state.next_epoch("a")
+    file = state.path / "epochs.json"
+    file.write_bytes(content)
+    again = StateFolder(state.path)
+    for ask in (again.epochs, lambda: again.next_epoch("a"), lambda: open_session(again, {"REDIS_URL": "redis://x"})):
+        with pytest.raises(FleetError, match=r"epochs\.json is damaged: .*move it away"):
+            ask()
+    assert file.read_bytes() == content
+
+
+def test_epochs_that_were_lost_go_on_above_all_that_were_given(state: StateFolder) -> None:
+    state.session_id()
+    given = [state.next_epoch("a") for _ in range(3)]
+    (state.path / "epochs.json").unlink()
+    again = StateFolder(state.path)
+    again.prepare()
+    first = again.next_epoch("a")
+    assert first > max(given)
+    assert first >= 1_700_000_000
+    assert again.next_epoch("a") == first + 1
+    assert again.next_epoch("b") >= 1_700_000_000
+    assert StateFolder(state.path).next_epoch("a") == first + 2
+
+
+def test_epochs_damaged_under_a_running_fleet_are_written_whole_again(state: StateFolder) -> None:
+    state.next_epoch("a")
+    (state.path / "epochs.json").write_bytes(b"{")
+    assert state.next_epoch("a") == 2
+    assert StateFolder(state.path).next_epoch("a") == 3
+
+
+@pytest.mark.parametrize("content", [b"", b'{"session_id": ', b"{}", b"\xff"])
+def test_a_damaged_installation_is_named_with_what_mends_it(state: StateFolder, content: bytes) -> None:
+    state.session_id()
+    (state.path / "installation.json").write_bytes(content)
+    with pytest.raises(FleetError, match=r"installation\.json is damaged: .*restore it"):
+        state.session_id()
 
 
 def test_the_key_and_the_session_stay(state: StateFolder) -> None:

@@ -164,3 +164,20 @@ def test_replay_files_are_found_beside_the_manifest(tmp_path: Path) -> None:
     replay = load([tmp_path / "fleet.yaml"]).brokers[0].spec.feed.replay
     assert replay is not None
     assert replay.files == (str(tmp_path / "ticks.csv"),)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("participation", "participaton", "spec.paper.participaton"),
+        ("kind: Broker", "kind: Brokr", "kind"),
+        ("v1alpha1\nkind: Broker", "v2\nkind: Broker", "apiVersion"),
+    ],
+)
+def test_a_broker_that_is_there_and_wrong_is_not_missing_too(tmp_path: Path, right: str, wrong: str, said: str) -> None:
+    text = f"{BROKER}  paper: {{participation: '50%'}}\n---\n{STRATEGY}"
+    assert right in text
+    assert only(problems_of(tmp_path, text.replace(right, wrong))).path == said
+    misspelt = text.replace(right, wrong).replace("brokerRef: {name: paper}", "brokerRef: {name: papr}")
+    missing = [problem for problem in problems_of(tmp_path, misspelt) if "there is no Broker papr" in problem.what]
+    assert only(missing).mend == "did you mean paper?"

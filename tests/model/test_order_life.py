@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from tests.model.machine import OrderLife
@@ -22,4 +23,4 @@ OrderLife.TestCase.settings = settings(
     print_blob=True,
     suppress_health_check=list(HealthCheck),
 )
-TestOrderLife = OrderLife.TestCase
+TestOrderLife = pytest.mark.timeout(max(120, 5 * EXAMPLES))(OrderLife.TestCase)

@@ -149,6 +149,45 @@ async def test_halt_cancel_flatten_and_resume(gateway: MakeGateway) -> None:
     assert len(orders.orders) == 5
 
 
+async def test_two_flattens_at_once_sell_each_lot_once(gateway: MakeGateway) -> None:
+    """Of one strategy and of the whole account, each over a connection of its own, three times over."""
+    running = gateway()
+    await running.start()
+    client = Client()
+    await client.connect(running.address, permit())
+    welcome = await client.welcome()
+    await client.wait_trading()
+    bought = [buy(welcome.clock_us, number=number, lots=lots) for number, lots in enumerate((100, 70, 30), start=1)]
+    for intent in bought:
+        client.submit(intent)
+    for intent in bought:
+        key = intent.client_order_id
+        await client.wait_report(lambda r, key=key: r.client_order_id == key and r.status is OrderStatus.FILLED)  # type: ignore[misc]
+    admin = permit(role="admin")
+    whom = ("scalper", None) * 3
+    answers = await asyncio.gather(
+        *(command(running.address, Command(permit=admin, action="flatten", strategy=name)) for name in whom)
+    )
+    assert all(isinstance(answer, CommandResult) and answer.ok for answer in answers), answers
+
+    async def flat() -> bool:
+        return not (await exposure(running.address, KEY, broker="paper")).strategies
+
+    await eventually(flat, within_s=20.0, every_s=0.1, what="everything is sold and nothing is under way")
+    statement = await command(running.address, Command(permit=admin, action="statement"))
+    assert isinstance(statement, CommandResult)
+    content = msgspec.json.decode(statement.message)
+    assert (content["holdings"], content["positions"]) == ({}, [])
+    sold = {intent.client_order_id: 0 for intent in bought}
+    frames = [frame for frame in client.frames if isinstance(frame, Report)]
+    exits = {frame.report.client_order_id: frame.intent.position_id for frame in frames if frame.intent is not None}
+    for frame in frames:
+        if frame.report.fill is not None and frame.report.fill.side == "sell":
+            sold[exits[frame.report.client_order_id]] += frame.report.fill.lots
+    assert sold == {intent.client_order_id: intent.lots for intent in bought}
+    assert sum(fill.lots for fill in statement.fills if fill.side == "sell") == 200
+
+
 async def test_a_resting_order_is_cancelled(gateway: MakeGateway) -> None:
     running = gateway()
     await running.start()

@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY
 from tests.chart.rendering import CHART, ROOT
 
 RULES = CHART / "files" / "rules.yaml"
-TESTS = ROOT / "tests" / "unit" / "chart" / "rules_test.yaml"
+TESTS = ROOT / "tests" / "chart" / "rules_test.yaml"
 METRICS = (
     "christmas.brokers.feeds.metrics",
     "christmas.brokers.gateway.metrics",

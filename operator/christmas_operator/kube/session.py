@@ -88,11 +88,10 @@ def open_connection(kubeconfig: str | None, *observers: ListObserver) -> Connect
     trust = info.as_ssl_context()
     # Python 3.13 refuses CAs without a key usage extension, which clusters have that were made by older tools.
     trust.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    ssl_context = info.as_ssl_context()
 
     def open_session() -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=ssl_context, keepalive_timeout=60),
+            connector=aiohttp.TCPConnector(limit=0, ssl=trust, keepalive_timeout=60),
             headers={**headers, "User-Agent": "christmas-operator"},
             timeout=aiohttp.ClientTimeout(sock_connect=_CONNECT_S),
             middlewares=middlewares,

@@ -23,6 +23,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     expected: str
     found: str
     mend: str = ""
+    gap: str = ""
+    """Of a sum that moves while the fleet trades: by how much it is off."""
 
 
 class StrategyBooks(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +79,8 @@ class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
 def persisting(before: Sequence[Difference], now: Sequence[Difference]) -> list[Difference]:
     """Of what is there ``now``, the notes, and those errors that were there ``before`` too.
 
-    On a running fleet the stores are read one after the other, and what was under way in between differs once.
+    On a running fleet the stores are read one after the other, and what was under way in between differs once. A sum
+    differs at each look where much is traded, each time by something else: only one that is off by the same stays.
     """
-    known = {(difference.kind, difference.place) for difference in before if difference.severity == "error"}
-    return [each for each in now if each.severity == "note" or (each.kind, each.place) in known]
+    known = {(each.kind, each.place, each.gap) for each in before if each.severity == "error"}
+    return [each for each in now if each.severity == "note" or (each.kind, each.place, each.gap) in known]

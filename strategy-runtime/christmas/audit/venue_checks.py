@@ -147,6 +147,7 @@ def _sums(  # noqa: PLR0917 (what is compared, with what, and how to say so)
                 expected=f"{expected} lots, by {whose} fills",
                 found=f"{found} lots",
                 mend=mend,
+                gap=str(found - expected),
             )
     if any(fill.symbol not in lot_sizes for fill in fills):
         # A fill of a symbol that no order of ours is of: told as a fill that is not journaled.
@@ -162,6 +163,7 @@ def _sums(  # noqa: PLR0917 (what is compared, with what, and how to say so)
             expected=f"{cash}, by {whose} fills",
             found=str(venue.cash),
             mend=mend,
+            gap=str(venue.cash - cash),
         )
 
 

@@ -323,6 +323,16 @@ def test_of_a_running_fleet_only_what_stays_counts() -> None:
     assert persisting([stays, passed], [stays, new, note]) == [stays, note]
 
 
+def test_a_sum_that_is_off_by_something_else_at_each_look_is_only_busy() -> None:
+    off_by = [
+        msgspec.structs.replace(_difference("venue.cash"), found=found, gap=gap)
+        for found, gap in (("9", "-1"), ("8", "-2"))
+    ]
+    moved = msgspec.structs.replace(off_by[0], found="19", expected="20")
+    assert persisting([off_by[0]], [off_by[1]]) == []
+    assert persisting([off_by[0]], [moved]) == [moved]
+
+
 @pytest.mark.parametrize(
     ("differences", "reached", "code"),
     [((), True, 0), (("note",), True, 0), (("error",), True, 1), ((), False, 2), (("error",), False, 1)],

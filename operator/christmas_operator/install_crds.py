@@ -8,6 +8,7 @@ stays. Only the standard library: it runs before anything else works.
 from __future__ import annotations
 
 import json
+import logging
 import random
 import ssl
 import sys
@@ -16,6 +17,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any, Final
+
+logger = logging.getLogger(__name__)
 
 _SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _SERVER: Final = "https://kubernetes.default.svc"
@@ -86,7 +89,7 @@ def install(api: Api, crds: list[dict[str, Any]], deadline: float) -> None:
                 found = api.get(name) if name in applied else api.apply(crd)
                 applied.add(name)
                 if is_established(found):
-                    print(f"{name}: served as of this version", flush=True)
+                    logger.info("%s: served as of this version", name)
                     del waiting[name]
             failures = 0
         except OSError as error:
@@ -94,7 +97,7 @@ def install(api: Api, crds: list[dict[str, Any]], deadline: float) -> None:
             if is_final(error):
                 raise SystemExit(f"{next(iter(waiting))}: {reason}") from error
             failures += 1
-            print(f"the API server does not answer yet: {reason}", flush=True)
+            logger.warning("the API server does not answer yet: %s", reason)
         if waiting:
             if time.monotonic() > deadline:
                 raise SystemExit(f"not served within {_WITHIN_S:.0f} s: {', '.join(waiting)}")
@@ -116,4 +119,5 @@ def main(folder: Path) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m christmas_operator.install_crds FOLDER")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     main(Path(sys.argv[1]))

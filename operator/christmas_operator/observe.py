@@ -93,6 +93,13 @@ class Observer:
             image_pull_policy=settings.image_pull_policy,
         )
 
+    def other_installation(self, key: Key) -> str:
+        """Whose workload the resource has, when it is another operator's; empty: ours, or nobody's."""
+        name = f"strategy-{key.name}" if key.kind == "Strategy" else f"gateway-{key.name}"
+        found = self._cache.owned("StatefulSet", key.namespace, name)
+        mark = found.installation if found is not None and not found.deleting else ""
+        return "" if mark == self._settings.installation else mark
+
     def strategy(self, key: Key) -> of_strategy.Observed | None:
         """None: there is no such Strategy."""
         resource = self._cache.resource(key)
@@ -109,7 +116,7 @@ class Observer:
         permit_key = self._permit_keys.identity(broker)
         if model is not None and context is not None:
             objects = strategy_objects(model, context, permit="", owner=owner_ref("Strategy", resource))
-            made = plan(objects, salt=permit_key, epochs=True)
+            made = plan(objects, salt=permit_key, epochs=True, installation=self._settings.installation)
         owned = self._cache.owned_by(key.namespace, resource.uid)
         expected, repairable = self._drift_of(key.namespace, made)
         return of_strategy.Observed(
@@ -148,7 +155,8 @@ class Observer:
         made: Plan | None = None
         context = self.context(key.namespace, key.name)
         if model is not None and context is not None:
-            made = plan(broker_objects(model, context, owner=owner_ref("Broker", resource)), epochs=False)
+            objects = broker_objects(model, context, owner=owner_ref("Broker", resource))
+            made = plan(objects, epochs=False, installation=self._settings.installation)
         expected, repairable = self._drift_of(key.namespace, made)
         return of_broker.Observed(
             namespace=key.namespace,

@@ -10,7 +10,7 @@ import msgspec
 
 from christmas_operator.keys import ObjectName
 from christmas_operator.kube.managed_fields import shape
-from christmas_operator.kube.views import EPOCH, INPUT_HASH, PERMIT_EXPIRES
+from christmas_operator.kube.views import EPOCH, INPUT_HASH, INSTALLATION, PERMIT_EXPIRES
 
 ROLLING: Final = frozenset({"StatefulSet", "ConfigMap", "Secret"})
 """A change of theirs needs a new pod. All others change under a running one."""
@@ -30,18 +30,21 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Of all that a pod is made of: one with another is out of date."""
 
 
-def plan(manifests: Iterable[dict[str, Any]], *, salt: str = "", epochs: bool) -> Plan:
+def plan(manifests: Iterable[dict[str, Any]], *, salt: str = "", epochs: bool, installation: str = "") -> Plan:
     """``manifests`` as the builders make them, ``salt``: what else a Secret depends on (the permit's key).
 
-    ``epochs``: each apply will be of one epoch, see `with_epoch`.
+    ``epochs``: each apply will be of one epoch, see `with_epoch`. ``installation``: whose workloads these are, marked
+    on them and on nothing else.
     """
     listed = list(manifests)
     roll_hash = _digest([_without_replicas(manifest) for manifest in listed if manifest["kind"] in ROLLING])
     objects = {}
     for manifest in listed:
         name = ObjectName(manifest["kind"], manifest["metadata"]["name"])
-        digest = _digest([manifest, salt] if name.kind == "Secret" else manifest)
-        stamped = _annotated(manifest, {INPUT_HASH: digest})
+        is_marked = installation and name.kind == "StatefulSet"
+        marked = _annotated(manifest, {INSTALLATION: installation}) if is_marked else manifest
+        digest = _digest([marked, salt] if name.kind == "Secret" else marked)
+        stamped = _annotated(marked, {INPUT_HASH: digest})
         if name.kind == "StatefulSet":
             stamped = _template_annotated(stamped, {INPUT_HASH: roll_hash})
         applied = with_epoch(stamped, 0, permit_expires=0) if epochs else stamped

@@ -75,6 +75,7 @@ LIFTING_HOLD: Final = "LiftingHold"
 NOT_FLAT_IN_TIME: Final = "NotFlatInTime"
 
 # --- Events only
+OTHER_INSTALLATION: Final = "OtherInstallation"
 STARTED: Final = "Started"
 UPDATED: Final = "Updated"
 RESUMED: Final = "Resumed"

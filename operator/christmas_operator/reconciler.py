@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
-from christmas_operator import metrics
-from christmas_operator.actions import Decision
+from christmas_operator import metrics, reasons
+from christmas_operator.actions import Action, Decision, Tell
 from christmas_operator.brokers.decide import decide as decide_broker
 from christmas_operator.cache import Cache
 from christmas_operator.drift import DriftMemory
@@ -19,6 +19,7 @@ from christmas_operator.execute import Executor, Work
 from christmas_operator.gateways import Gateways
 from christmas_operator.keys import Key
 from christmas_operator.kube.errors import ApiError, Conflict, Forbidden, Invalid, NotFound, NotLeading, Throttled
+from christmas_operator.kube.views import INSTALLATION
 from christmas_operator.observe import Observer
 from christmas_operator.plan import Plan
 from christmas_operator.queue import WorkQueue
@@ -57,6 +58,8 @@ class Reconciler:
         self._rolls = rolls
         self._phases: dict[Key, str] = {}
         self._waiting: set[Key] = set()
+        self._others: dict[Key, str] = {}
+        """Those that another installation looks after, and which: told once."""
         self._counted: Counter[tuple[str, str]] = Counter()
 
     async def work(self) -> None:
@@ -117,6 +120,10 @@ class Reconciler:
 
     def _decide(self, key: Key) -> tuple[Decision, Plan | None, Key]:
         now = time.time()
+        other = self._observer.other_installation(key)
+        if other:
+            return Decision(self._leave(key, other)), None, key
+        self._others.pop(key, None)
         if key.kind == "Broker":
             found = self._observer.broker(key)
             if found is None:
@@ -129,6 +136,20 @@ class Reconciler:
         broker = Key("Broker", key.namespace, resource.broker if resource is not None else "")
         deadline_s = float(self._settings.deletion_deadline_seconds)
         return decide_strategy(observed, now, deletion_deadline_s=deadline_s), observed.plan, broker
+
+    def _leave(self, key: Key, other: str) -> tuple[Action, ...]:
+        """Two operators would undo each other's work for ever: not even the status of another's is written."""
+        if self._others.get(key) == other:
+            return ()
+        self._others[key] = other
+        workload = f"strategy-{key.name}" if key.kind == "Strategy" else f"gateway-{key.name}"
+        message = (
+            f"installation {other} looks after it, and {self._settings.installation} leaves it alone: keep their "
+            f"namespaces apart (operator.namespaces), or, if {other} is gone for good: "
+            f"kubectl annotate statefulset {workload} -n {key.namespace} {INSTALLATION}-"
+        )
+        logger.warning("another installation's", extra={"about": str(key), "problem": message})
+        return (Tell("Warning", reasons.OTHER_INSTALLATION, message),)
 
     def _failed(self, key: Key, error: ApiError, at_least_s: float) -> None:
         after_s = self._queue.retry(key, at_least_s)
@@ -159,6 +180,7 @@ class Reconciler:
         self._observer.forget(key)
         self._gateways.forget(key)
         self._waiting.discard(key)
+        self._others.pop(key, None)
         before = self._phases.pop(key, None)
         if before is not None:
             self._gauge(key.kind, before, -1)

@@ -28,6 +28,12 @@ class OperatorSettings(ProcessSettings, frozen=True, kw_only=True):
     watch_namespaces: tuple[str, ...] = ()
     """Empty: all of the cluster, which needs a ClusterRole."""
     lease_name: str = "christmas-operator"
+
+    @property
+    def installation(self) -> str:
+        """What marks its workloads as looked after by this operator and its stand-bys, and by no other."""
+        return f"{self.namespace}/{self.lease_name}"
+
     lease_seconds: int = 30
     """How long a lost operator's place stays taken. It is renewed each third of this."""
     resync_seconds: int = 600

@@ -34,6 +34,8 @@ class FaultyProxy:
         self._context = ssl.create_default_context(cadata=text)
         self.watches_off = False
         """Watches get 503."""
+        self.away = False
+        """Connections end without an answer, as when the API server is gone."""
         self.gone = 0
         """So many watches get 410."""
         self.refuse: deque[int] = deque()
@@ -80,6 +82,10 @@ class FaultyProxy:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         self.requests += 1
+        if self.away:
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionResetError
         watch = request.query.get("watch") == "true"
         if watch and self.watches_off:
             return web.json_response({"kind": "Status", "message": "no watches now"}, status=503)

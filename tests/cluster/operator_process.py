@@ -89,6 +89,13 @@ class OperatorProcess:
             what=f"the operator leads; see {self.log}",
         )
 
+    def revive(self) -> int | None:
+        """What a kubelet does with a container that has ended; its exit code, None while it runs."""
+        code = self._process.poll() if self._process is not None else None
+        if code is not None:
+            self.start()
+        return code
+
     def kill(self) -> None:
         self._end(signal.SIGKILL)
 

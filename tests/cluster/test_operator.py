@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -237,6 +239,25 @@ def test_one_works_and_the_other_waits_for_its_turn(space: Namespace, make: Make
     started(space, "after-all")
 
 
+def test_another_installation_leaves_alone_what_is_not_its_own(space: Namespace, make: Make) -> None:
+    make("first").wait_leading()
+    apply(space, strategy("mine"))
+    started(space, "mine")
+    mark = space.get("statefulset", "strategy-mine")["metadata"]["annotations"]["christmas.dev/installation"]
+    assert mark == f"{space.name}/christmas-operator"
+    version = status(space, "mine")
+    second = make("second", lease_name="other-operator", kubeconfig=os.environ["KUBECONFIG"])
+    second.wait_leading()
+    eventually_sync(lambda: any(reason == "OtherInstallation" for reason, _ in told(space, "mine")), within_s=30)
+    second.rests()
+    assert second.metric("christmas_operator_api_writes_total", kind="Strategy/status") == 0
+    assert second.metric("christmas_operator_api_writes_total", kind="StatefulSet") == 0
+    assert status(space, "mine") == version
+    message = next(message for reason, message in told(space, "mine") if reason == "OtherInstallation")
+    assert f"installation {mark} looks after it" in message
+    assert "kubectl annotate statefulset strategy-mine" in message
+
+
 def test_lost_watches_410_409_and_429_leave_no_ghost_and_no_hot_loop(
     space: Namespace, make: Make, tmp_path: Path
 ) -> None:
@@ -269,6 +290,41 @@ def test_lost_watches_410_409_and_429_leave_no_ghost_and_no_hot_loop(
         operator.rests()
         assert not space.names("statefulset,secret,networkpolicy", "christmas.dev/strategy=ghost")
         assert proxy.requests - asked < 600
+        assert operator.get("/healthz") == "ok\n"
+    finally:
+        proxy.close()
+
+
+def test_an_api_server_that_is_away_for_a_minute_costs_at_most_one_restart(
+    space: Namespace, make: Make, tmp_path: Path
+) -> None:
+    proxy = FaultyProxy()
+    try:
+        config = kubeconfig(space.name, tmp_path / "away.kubeconfig", server=f"http://127.0.0.1:{proxy.port}")
+        operator = make("away", kubeconfig=str(config), lease_seconds=30)
+        operator.wait_leading()
+        apply(space, strategy("before"))
+        eventually_sync(lambda: "strategy-before" in space.names("statefulset"), within_s=30, every_s=0.2)
+        proxy.away = True
+        proxy.drop_watches()
+        asked, codes, unwell = proxy.requests, [], 0
+        back_at = time.monotonic() + 60
+        while time.monotonic() < back_at:
+            code = operator.revive()
+            if code is not None:
+                codes.append(code)
+            elif operator.get("/healthz") != "ok\n":
+                unwell += 1
+            time.sleep(0.25)
+        log = operator.log.read_text()
+        # The probe never asks for a new start; the one is the loss of the Lease, which may be another's by then.
+        assert (len(codes) <= 1, unwell <= 1) == (True, True), f"{codes} {unwell} {log[-2000:]}"
+        assert proxy.requests - asked < 300
+        proxy.away = False
+        operator.wait_leading()
+        apply(space, strategy("after"))
+        eventually_sync(lambda: "strategy-after" in space.names("statefulset"), within_s=30, every_s=0.2)
+        operator.rests()
         assert operator.get("/healthz") == "ok\n"
     finally:
         proxy.close()

@@ -17,6 +17,8 @@ from christmas_operator.kube.managed_fields import owned_fields
 INPUT_HASH: Final = "christmas.dev/input-hash"
 EPOCH: Final = "christmas.dev/epoch"
 PERMIT_EXPIRES: Final = "christmas.dev/permit-expires"
+INSTALLATION: Final = "christmas.dev/installation"
+"""On a workload: which operator's it is, as namespace/lease."""
 APPLY_NOW: Final = "christmas.dev/apply-now"
 STRATEGY_LABEL: Final = "christmas.dev/strategy"
 BROKER_LABEL: Final = "christmas.dev/broker"
@@ -67,6 +69,8 @@ class Owned(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Of a StatefulSet."""
     roll_hash: str
     """What a StatefulSet's template says it makes pods of."""
+    installation: str = ""
+    """Of a StatefulSet; empty: nobody's yet."""
 
 
 class Pod(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -160,6 +164,7 @@ def owned_of(kind: str, body: Mapping[str, Any]) -> Owned:
         deleting=bool(metadata.get("deletionTimestamp")),
         replicas=spec.get("replicas"),
         roll_hash=(template.get("annotations") or {}).get(INPUT_HASH, ""),
+        installation=sys.intern(annotations.get(INSTALLATION, "")),
     )
 
 

@@ -399,7 +399,7 @@ MOVES = st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(MOVES, st.integers(0, 5)), max_size=14))
 def test_an_update_that_waits_for_flat_never_stops_an_open_position(steps: list[tuple[str, int]]) -> None:
     """The operator dies after some of its actions, and the market moves between any two of them."""

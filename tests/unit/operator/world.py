@@ -28,6 +28,7 @@ from christmas_operator.plan import plan
 from christmas_operator.rolls import Turn
 from christmas_operator.strategies.decide import PERMIT_LASTS_S, decide
 from christmas_operator.strategies.observed import Dependency, GatewayWord, Observed
+from christmas_operator.strategies.situation import course_of
 from christmas_operator.strategies.status import StrategyStatus
 from tests.unit.operator.built import context, owner, strategy
 
@@ -141,7 +142,9 @@ class World:
                         self.owned.pop(name, None)
                 case StopPod(uid):
                     if self.pod is not None and self.pod.uid == uid:
-                        self.stopped.append((self.strategy.spec.state, self.flat))
+                        # The user's own suspension stops it with whatever it has, also when it is taken back at once.
+                        state = "Suspended" if course_of(before) == "Resume" else self.strategy.spec.state
+                        self.stopped.append((state, self.flat))
                         self.pod = msgspec.structs.replace(
                             self.pod, deleting=True, ready=False, reason="PodTerminating"
                         )

@@ -26,7 +26,7 @@ async def eventually(
 async def eventually(
     condition: Callable[[], T] | Callable[[], Awaitable[T]],
     *,
-    within_s: float = 10.0,
+    within_s: float = 30.0,
     every_s: float = 0.01,
     what: str = "",
 ) -> T:
@@ -52,7 +52,7 @@ async def eventually(
         await asyncio.sleep(every_s)
 
 
-def eventually_sync(condition: Callable[[], T], *, within_s: float = 10.0, every_s: float = 0.02, what: str = "") -> T:
+def eventually_sync(condition: Callable[[], T], *, within_s: float = 30.0, every_s: float = 0.02, what: str = "") -> T:
     """`eventually` for tests without an event loop."""
     deadline = time.monotonic() + within_s
     while True:

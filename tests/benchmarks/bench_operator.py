@@ -274,10 +274,11 @@ def main() -> None:
             operator = Operator(shlex.split(chosen.operator), Path(folder))
             try:
                 results.append(measure(count, operator))
+                # Cleaning up takes minutes, and may be cut off.
+                print(json.dumps(results[-1]), flush=True)
             finally:
                 operator.stop()
                 clean()
-        print(json.dumps(results[-1]), flush=True)
     for name in results[0]:
         print(f"| {name} | " + " | ".join(str(result[name]) for result in results) + " |")
 

@@ -16,6 +16,7 @@ from christmas.cli.statistics import WIN_RATE_NOTE, money, win_rate
 from christmas.fleet.decide import Key
 from christmas.fleet.event_feed import event_line, event_time, follow_events
 from christmas.fleet.view import FleetView, ProcessView
+from christmas.telemetry.cancelling import end
 from christmas.telemetry.events import OrderEvent, StateEvent
 
 if TYPE_CHECKING:
@@ -117,8 +118,7 @@ class TerminalScreen:
                 self._live.update(render_fleet(view(), list(self._lines)), refresh=True)
                 await asyncio.sleep(_REFRESH_S)
         finally:
-            events.cancel()
-            await asyncio.gather(events, return_exceptions=True)
+            await end(events)
             self.close()
 
     def close(self) -> None:

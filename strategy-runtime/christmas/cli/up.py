@@ -26,6 +26,7 @@ from christmas.fleet.shell import shell
 from christmas.fleet.state import StateFolder, default_state_folder
 from christmas.fleet.supervisor import Supervisor
 from christmas.resources.load import Loaded
+from christmas.telemetry.cancelling import end
 
 _SPEED = re.compile(r"^(max|\d{1,5}(\.\d{1,3})?x)$")
 
@@ -125,8 +126,7 @@ async def _with_screen(supervisor: Supervisor, screen: Screen) -> None:
     try:
         await supervisor.run()
     finally:
-        shown.cancel()
-        await asyncio.gather(shown, return_exceptions=True)
+        await end(shown)
 
 
 async def _replay(
@@ -195,8 +195,7 @@ async def _look_on(run: ReplayRun, screen: Screen) -> None:
     try:
         await run.until_stopped()
     finally:
-        shown.cancel()
-        await asyncio.gather(shown, return_exceptions=True)
+        await end(shown)
     screen.summary(run.supervisor.view())
 
 

@@ -33,7 +33,7 @@ _decoder: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(Event)
 
 async def follow_events(redis_url: str, replay_id: str = "") -> AsyncIterator[Event]:
     """Events from now on; goes on by itself when Redis was away."""
-    client = redis.Redis.from_url(redis_url, socket_timeout=10)
+    client = redis.Redis.from_url(redis_url, socket_connect_timeout=10, socket_timeout=10)
     position: bytes | str = "$"
     try:
         while True:

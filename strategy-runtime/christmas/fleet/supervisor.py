@@ -43,6 +43,7 @@ from christmas.fleet.state import StateFolder
 from christmas.fleet.stores import EmbeddedStore, probe_redis, store_failure
 from christmas.fleet.view import FleetView
 from christmas.fleet.wants import DATABASE, REDIS, runtime, wants_of
+from christmas.telemetry.cancelling import end
 from christmas.telemetry.events import StateEvent
 from christmas.telemetry.publisher import EventPublisher
 from christmas.telemetry.status import RuntimeStatus, status_key
@@ -148,9 +149,7 @@ class Supervisor:
         """Runtimes first, then gateways, then the recorder (which stores what they left), stores last."""
         self._stopping = True
         await self._control.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
         await self.processes.stop_kind("runtime", "the fleet stops")
         await self.processes.stop_kind("gateway", "the fleet stops")
         await self.processes.stop_kind("recorder", "the fleet stops")

@@ -36,6 +36,7 @@ from christmas.market.tick import Tick, TickBatch, clock_channel, ticks_key
 from christmas.market.trimming import Trimmer, TrimPolicy
 from christmas.market.wire import UNAVAILABLE, Argument, Command, Wire, backoff_s
 from christmas.telemetry import crash
+from christmas.telemetry.cancelling import end
 from christmas.telemetry.unreadable import UNREADABLE
 
 logger = logging.getLogger(__name__)
@@ -146,9 +147,7 @@ class TickWriter:
 
     async def close(self) -> None:
         if self._trimming is not None:
-            self._trimming.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._trimming
+            await end(self._trimming)
             self._trimming = None
         await self._wire.close()
 

@@ -14,6 +14,7 @@ from prometheus_client import Counter, Gauge
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from christmas.telemetry.cancelling import end
 from christmas.telemetry.events import EVENTS_MAXIMUM, Event, events_key
 
 logger = logging.getLogger(__name__)
@@ -63,9 +64,7 @@ class EventPublisher:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(flush_s):
                 await self._emptied.wait()
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await end(self._task)
 
     async def _pump(self) -> None:
         failures = 0

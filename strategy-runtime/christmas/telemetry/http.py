@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from socketserver import TCPServer
 from types import MappingProxyType
 from typing import Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -58,9 +59,9 @@ class _QuietHandler(WSGIRequestHandler):
 
 class _Server(WSGIServer):
     def server_bind(self) -> None:
-        # The base class asks the resolver for the host's name, which can take seconds offline.
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
+        # Not HTTPServer's: it asks the resolver for the host's name, which can take seconds offline. TCPServer's lets a
+        # process that was killed be started again while connections to the one before it are still remembered.
+        TCPServer.server_bind(self)
         host, port = self.server_address[:2]
         self.server_name, self.server_port = str(host), int(port)
         self.setup_environ()

@@ -92,3 +92,16 @@ def test_what_only_a_new_start_mends_is_told_by_healthz(server: HttpServer, heal
     assert get(server, "/healthz") == (503, "the watch of Pod has not shown for 91 s what we wrote\n")
     health.alive(None)
     assert get(server, "/healthz") == (200, "ok\n")
+
+
+def test_the_next_process_gets_the_port_while_connections_to_the_last_are_still_remembered(health: Health) -> None:
+    first = HttpServer(health, host="127.0.0.1", port=0)
+    first.start()
+    port = first.port
+    # HTTP/1.0: the server closes first, so the port is in TIME_WAIT on its side.
+    get(first, "/healthz")
+    first.close()
+    second = HttpServer(health, host="127.0.0.1", port=port)
+    second.start()
+    assert get(second, "/healthz")[0] == 200
+    second.close()

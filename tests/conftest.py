@@ -6,6 +6,7 @@ A test that cannot run here is skipped with the reason and what mends it.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -104,3 +105,9 @@ def shared_data() -> Path:
     if folder is None:
         pytest.skip("no recorded market data; set CHRISTMAS_TEST_DATA to the folder with the Binance files")
     return folder
+
+
+def pytest_configure() -> None:
+    """Started in a shell's background, everything here would ignore Ctrl-C, and so would what it starts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

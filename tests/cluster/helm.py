@@ -86,23 +86,23 @@ class Namespace:
     # --- helm --------------------------------------------------------------------------------
 
     def install(self, *arguments: str) -> str:
-        return self._helm("install", RELEASE, str(CHART), "--wait", "--timeout", "150s", *arguments)
+        return self._helm("install", RELEASE, str(CHART), "--wait", "--timeout", "300s", *arguments)
 
     def upgrade(self, *arguments: str) -> str:
-        return self._helm("upgrade", RELEASE, str(CHART), "--wait", "--timeout", "150s", *arguments)
+        return self._helm("upgrade", RELEASE, str(CHART), "--wait", "--timeout", "300s", *arguments)
 
     def uninstall(self) -> str:
         return self._helm("uninstall", RELEASE, "--wait", "--timeout", "120s")
 
     def test(self) -> str:
-        return self._helm("test", RELEASE, "--logs", "--timeout", "200s")
+        return self._helm("test", RELEASE, "--logs", "--timeout", "300s")
 
     def _helm(self, *arguments: str) -> str:
         """Its operator looks at this namespace only: others may be at work on the same cluster."""
         values: tuple[str, ...] = ()
         if arguments[0] in {"install", "upgrade"}:
             values = ("--set", "operator.clusterWide=false", *os.environ.get("CHRISTMAS_TEST_HELM_ARGS", "").split())
-        return run("helm", "-n", self.name, *arguments, *values, within_s=300)
+        return run("helm", "-n", self.name, *arguments, *values, within_s=400)
 
     # --- the namespace -----------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from christmas.resources.strategy import Strategy
 from christmas.runtime.settings import RuntimeSettings
 from christmas.telemetry.settings import ProcessSettings, ProcessStatus
 from tests.chaos.books import Books, read_database, read_journal, read_venue
+from tests.faults.auditing import as_state_folder, audited
 from tests.faults.proxy import Proxy
 from tests.integration.gateway.running import KEY, SYMBOL, broker, raw_permit
 from tests.support.servers import ValkeyServer
@@ -296,7 +297,7 @@ class Bench:
         return "\n".join(f"--- {one.log.parent.name}\n{one.log.read_text()[-1200:]}" for one in processes if one.log.exists())  # noqa: E501 # fmt: skip
 
     async def audited(self) -> list[str]:
-        """Stop trading in order, let everything be stored, and compare the three places."""
+        """Stop trading in order, let everything be stored, compare the three places, and let `christmas audit` look."""
         for process in self.runtimes:
             await asyncio.to_thread(process.end)
         await eventually(self._all_stored, within_s=40.0, every_s=0.2, what="all is stored")
@@ -304,7 +305,9 @@ class Bench:
         await eventually(self._all_stored, within_s=40.0, every_s=0.2, what="all is stored")
         database = await read_database(self.database_url, market="paper", session_id="default")
         books = Books(read_journal(self.journal), read_venue(self.journal.with_name("venue.sqlite")), database)
-        return differences(books)
+        runtimes = {process.settings_file.parent for process in self.runtimes}
+        state = as_state_folder(self.folder / "audited", self.folder / "gateway", runtimes)
+        return differences(books) + await audited(state, self.database_url)
 
     async def _all_stored(self) -> bool:
         database = await read_database(self.database_url, market="paper", session_id="default")
@@ -313,7 +316,7 @@ class Bench:
 
 
 def differences(books: Books) -> list[str]:
-    """Everything in which journal, venue and database are at odds, and every order of a NoLoss strategy at a loss."""
+    """Everything in which journal, venue and database are at odds; `audited` of auditing looks at NoLoss."""
     journal, venue, stored = books
     found = []
     if unknown := venue.orders.keys() - journal.orders.keys():

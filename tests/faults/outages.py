@@ -27,6 +27,7 @@ from christmas.fleet.control import GetFleet, ask
 from christmas.fleet.state import StateFolder
 from christmas.fleet.view import ProcessView
 from tests.chaos.books import Books, read_database, read_journal, read_venue
+from tests.faults.auditing import audited
 from tests.faults.bench import address_of, differences, orders_reached, through
 from tests.faults.proxy import Proxy
 from tests.integration.fleet.running import BROKER, Fleet, strategy
@@ -199,12 +200,11 @@ class OutageFleet:
         return (await self.process(kind)).ready
 
     async def audited(self) -> list[str]:
-        """End the fleet as Ctrl-C does, and compare the three places."""
+        """End the fleet as Ctrl-C does, and compare the three places, and let `christmas audit` look."""
         await asyncio.to_thread(self.fleet.interrupt, 60)
         database = await read_database(self.database_url, market="paper", session_id=self._session_id())
-        return differences(
-            Books(read_journal(self.journal), read_venue(self.journal.with_name("venue.sqlite")), database)
-        )
+        books = Books(read_journal(self.journal), read_venue(self.journal.with_name("venue.sqlite")), database)
+        return differences(books) + await audited(self.fleet.state, self.database_url)
 
     def _session_id(self) -> str:
         settings = self.fleet.state / "processes" / "gateway-paper" / "settings.json"

@@ -337,7 +337,8 @@ def test_a_gap_is_found_without_the_database(stores: Copy) -> None:
         "journal.sqlite",
         f"UPDATE marks SET value = {sequence - 2} WHERE name = 'acked'",
         f"DELETE FROM entries WHERE sequence = {sequence}",
-        f"INSERT INTO entries VALUES ({sequence + 500}, 'x', '', '', '{{')",
+        f"INSERT INTO entries (sequence, kind, owner, client_order_id, body)"
+        f" VALUES ({sequence + 500}, 'x', '', '', '{{')",
     )
     _, report = stores.audit("--database-url", "postgresql://127.0.0.1:1/none")
     assert {"journal.gap", "journal.unreadable"} <= _kinds(report)
@@ -365,7 +366,9 @@ def test_a_fill_is_journaled_twice(stores: Copy) -> None:
     entry = json.loads(row[3]) | {"sequence": row[0] + 1}
     with closing(sqlite3.connect(stores.folder / "journal.sqlite")) as connection, connection:
         values = (row[0] + 1, "fill_recorded", row[1], row[2], json.dumps(entry).encode())
-        connection.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", values)
+        connection.execute(
+            "INSERT INTO entries (sequence, kind, owner, client_order_id, body) VALUES (?, ?, ?, ?, ?)", values
+        )
     _, report = stores.audit()
     assert {"journal.fill-doubled", "journal.report-missing"} <= _kinds(report)
 

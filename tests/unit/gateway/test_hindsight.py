@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from christmas.brokers.gateway.book import Book
 from christmas.brokers.gateway.hindsight import book_as_known
+from christmas.brokers.gateway.server import known_orders
 from christmas.execution.journal import FillRecorded, JournalEntry, OrderChanged, OrderWritten
 from christmas.execution.order import Fill, OrderIntent, OrderStatus, Purpose
 from christmas.market.tick import Side
@@ -102,3 +103,11 @@ def test_in_the_end_it_is_the_book(until_us: int) -> None:
 
 def test_steps_without_a_time_of_their_own_are_known_at_once() -> None:
     assert book_as_known([ENTRY, *filled(ENTRY, "100", 2_000, 0)], 0).orders["entry"].status is OrderStatus.FILLED
+
+
+def test_a_welcome_tells_orders_in_the_order_in_which_they_were_written() -> None:
+    book = Book()
+    for name in ("second-by-name", "first-by-name"):
+        book.apply(order(name, "buy", "entry", 1_000))
+    told = [known.intent.client_order_id for known in known_orders(book, UID, 0)]
+    assert told == ["second-by-name", "first-by-name"]

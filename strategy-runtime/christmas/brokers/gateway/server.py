@@ -511,7 +511,11 @@ def _resolve(future: asyncio.Future[None]) -> None:
 
 
 def known_orders(book: Book, uid: str, since_us: int) -> tuple[KnownOrder, ...]:
-    """Orders of positions that are not closed, and all that were decided since ``since_us``; oldest first."""
+    """Orders of positions that are not closed, and all that were decided since ``since_us``.
+
+    In the order in which they were written down: a runtime that goes on decides about them one after the other, and
+    must do so in the order in which the one before it would have.
+    """
     strategy = book.strategies.get(uid)
     if strategy is None:
         return ()
@@ -519,5 +523,4 @@ def known_orders(book: Book, uid: str, since_us: int) -> tuple[KnownOrder, ...]:
     for position in reversed(strategy.finished.values()):
         recent = {key for key in position.orders if book.orders[key].intent.decided_us >= since_us}
         keys |= recent
-    orders = sorted((book.orders[key] for key in keys), key=lambda order: (order.written_us, order.id))
-    return tuple(order.known() for order in orders)
+    return tuple(order.known() for key, order in book.orders.items() if key in keys)

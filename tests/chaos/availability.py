@@ -54,13 +54,19 @@ class Fault(NamedTuple):
         )
 
 
-def plan(seed: int, seconds: float, every_s: float) -> list[Fault]:
-    """One fault every ``every_s``; kills and standstills in turn, of a target by chance."""
+def plan(seed: int, seconds: float, every_s: float, stopped_s: float | None = None) -> list[Fault]:
+    """One fault every ``every_s``; kills and standstills in turn, of a target by chance.
+
+    With ``stopped_s`` only standstills of that length, of one target after the other.
+    """
+    if stopped_s is not None:
+        numbers = range(int(seconds / every_s))
+        return [Fault((number + 0.2) * every_s, TARGETS[number % len(TARGETS)], stopped_s) for number in numbers]
     chance = random.Random(seed)
     faults = []
     for number in range(int(seconds / every_s)):
-        stopped_s = round(chance.uniform(*_STOPPED_S), 1) if number % 2 else 0.0
-        faults.append(Fault((number + 0.5) * every_s, chance.choice(TARGETS), stopped_s))
+        length_s = round(chance.uniform(*_STOPPED_S), 1) if number % 2 else 0.0
+        faults.append(Fault((number + 0.5) * every_s, chance.choice(TARGETS), length_s))
     return faults
 
 
@@ -208,9 +214,10 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--every", type=float, default=30.0, help="seconds from fault to fault")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--stopped", type=float, metavar="SECONDS", help="only standstills, each so long")
     arguments = parser.parse_args()
     seconds = arguments.minutes * 60.0
-    faults = plan(arguments.seed, seconds, arguments.every)
+    faults = plan(arguments.seed, seconds, arguments.every, arguments.stopped)
     with ending_cleanly(), Fleet(manifests(capture())) as fleet:
         watched_s, by_reason = measure(fleet, faults, seconds, arguments.seed)
         time.sleep(_SETTLE_S)

@@ -13,8 +13,9 @@ from tests.support.waiting import eventually_sync
 
 pytestmark = pytest.mark.timeout(420)
 
+NAMESPACE = "christmas-chart"
 STRATEGY_READY_S = 30.0
-TRIED_BY_HELM_TEST = {"config|get", "flushall", "markets", "ticks:paper:X"}
+TRIED_BY_HELM_TEST = {"config|get", "flushall", "markets", f"ticks:{NAMESPACE}.paper:X"}
 REACHES = """
 import socket
 for host, port in {targets}:
@@ -29,7 +30,7 @@ for host, port in {targets}:
 @pytest.fixture(scope="module")
 def chart() -> Iterator[Namespace]:
     require_cluster()
-    namespace = Namespace("christmas-chart")
+    namespace = Namespace(NAMESPACE)
     namespace.create()
     try:
         namespace.install()
@@ -141,7 +142,7 @@ def test_the_stores_let_strategies_do_no_more_than_they_need(chart: Namespace, s
     denied = set(re.findall(r"^object\n(.*)$", chart.kubectl(*redis, "ACL", "LOG", "100"), flags=re.MULTILINE))
     assert denied <= TRIED_BY_HELM_TEST, "a strategy needs what its Redis user may not do"
     assert "user default off" in users
-    assert chart.kubectl(*redis, "EXISTS", "status:paper:btc-scalper").strip() == "1"
+    assert chart.kubectl(*redis, "EXISTS", f"status:{NAMESPACE}.paper:btc-scalper").strip() == "1"
 
 
 def test_an_upgrade_keeps_passwords_data_and_what_trades(chart: Namespace, scalper: str) -> None:

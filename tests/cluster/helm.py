@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import shutil
@@ -24,11 +25,16 @@ class CommandFailed(AssertionError):
     """What it said."""
 
 
+class ObjectGone(CommandFailed):
+    """What it was about is not there."""
+
+
 def run(*command: str, input_text: str | None = None, within_s: float = 60.0) -> str:
     """What the command prints; raises CommandFailed with all it said."""
     done = subprocess.run(command, input=input_text, capture_output=True, text=True, timeout=within_s, check=False)
     if done.returncode != 0:
-        raise CommandFailed(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
+        failure = ObjectGone if "(NotFound)" in done.stderr else CommandFailed
+        raise failure(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
     return done.stdout
 
 
@@ -120,8 +126,9 @@ class Namespace:
             if run("kubectl", "get", "crd", kind, "--ignore-not-found", "-o", "name"):
                 self.kubectl("delete", kind, "--all", "--wait=false")
                 for name in self.names(kind):
-                    # Nobody may be there any more who would take the finalizer off.
-                    self.kubectl("patch", kind, name, "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
+                    # Nobody may be there any more who would take the finalizer off; somebody who is may be faster.
+                    with contextlib.suppress(ObjectGone):
+                        self.kubectl("patch", kind, name, "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
         if RELEASE in run("helm", "-n", self.name, "list", "-q", "--all"):
             run("helm", "-n", self.name, "uninstall", RELEASE, "--no-hooks", "--timeout", "60s", within_s=90)
         run("kubectl", "delete", "namespace", self.name, "--timeout=120s", within_s=150)

@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV_VERSION := 0.13.9
 WORKERS ?= 2
 
-.PHONY: help install up test test-unit test-integration test-cluster crds lint fmt bench lock clean test-hostile fuzz
+.PHONY: help install up test test-unit test-integration test-cluster test-cluster-chaos crds lint fmt bench lock clean test-hostile fuzz
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,7 +44,10 @@ fuzz: .venv/installed ## Fuzz everything that comes in from outside, for MINUTES
 # CHRISTMAS_TEST_CLUSTER: a command that brings a cluster up with our images in it and prints what to eval.
 test-cluster: .venv/installed ## The chart, and the fleet on the cluster that KUBECONFIG names
 	@set -e; if [ -n "$$CHRISTMAS_TEST_CLUSTER" ]; then handed="$$($$CHRISTMAS_TEST_CLUSTER)"; eval "$$handed"; fi; \
-	$(BIN)/pytest tests/chart tests/cluster -q
+	$(BIN)/pytest tests/chart tests/cluster -q --ignore=tests/cluster/test_chaos.py
+
+test-cluster-chaos: .venv/installed ## Take every part of an installation away in turn (8 min); two of its tests are not stable yet
+	$(BIN)/pytest tests/cluster/test_chaos.py -q
 
 crds: .venv/installed ## Generate crds/ from the models in christmas.resources
 	$(BIN)/python -m christmas_operator.crds

@@ -95,6 +95,30 @@ def test_the_type_of_a_broker_never_changes(kubectl: Kubectl, namespace: str) ->
     assert "the type of a Broker never changes" in error
 
 
+def test_the_storage_of_a_broker_never_changes_and_the_refusal_names_the_way_that_works(
+    kubectl: Kubectl, namespace: str
+) -> None:
+    def of(storage: dict[str, str], **more: Any) -> dict[str, Any]:
+        return changed("Broker", {"metadata.name": "kept", "spec.storage": storage, **more})
+
+    assert _apply(kubectl, namespace, of({"size": "2Gi"}))[0] == 0
+    for other in ({"size": "3Gi"}, {"size": "2Gi", "storageClassName": "fast"}, {}):
+        code, error = _apply(kubectl, namespace, of(other))
+        assert code != 0, other
+        assert "spec.storage" in error
+        assert "the storage of a Broker never changes" in error
+        assert "kubectl edit pvc state-gateway-kept-0" in error
+    moved = {"spec.nodeSelector": {"disk": "fast"}, "spec.tolerations": [{"operator": "Exists"}]}
+    code, error = _apply(kubectl, namespace, of({"size": "2Gi"}, **moved))
+    assert code == 0, error
+
+
+def test_a_storage_that_is_written_out_as_it_is_anyway_is_no_change(kubectl: Kubectl, namespace: str) -> None:
+    for storage in ({}, {"spec.storage": {}}, {"spec.storage": {"size": "1Gi"}}, {}):
+        code, error = _apply(kubectl, namespace, changed("Broker", {"metadata.name": "usual", **storage}))
+        assert code == 0, error
+
+
 def test_defaults_are_those_of_the_models(kubectl: Kubectl, namespace: str) -> None:
     for kind in ("Strategy", "Broker"):
         done = kubectl("create", "-n", namespace, "--dry-run=server", "-o", "json", "-f", "-", given=changed(kind, {}))
@@ -105,6 +129,7 @@ def test_defaults_are_those_of_the_models(kubectl: Kubectl, namespace: str) -> N
             assert (spec["state"], spec["updatePolicy"], spec["onSuspend"]) == ("Running", "WhenFlat", "CancelOrders")
         else:
             assert spec["paper"]["faults"]["lateFillDelay"] == "2s"
+            assert spec["storage"] == {"size": "1Gi"}
 
 
 def test_columns_tell_what_a_trader_asks(kubectl: Kubectl, namespace: str) -> None:
@@ -134,7 +159,20 @@ def test_there_is_no_scale(kubectl: Kubectl, namespace: str) -> None:
     assert kubectl("scale", "strat", "single", "-n", namespace, "--replicas=2").returncode != 0
 
 
-@pytest.mark.parametrize("field", ["strat.spec.exit.policy", "strat.spec.updatePolicy", "broker.spec.paper"])
+@pytest.mark.parametrize(
+    "field",
+    [
+        "strat.spec.exit.policy",
+        "strat.spec.updatePolicy",
+        "broker.spec.paper",
+        "broker.spec.storage",
+        "broker.spec.storage.storageClassName",
+        "broker.spec.nodeSelector",
+        "broker.spec.tolerations",
+        "broker.spec.priorityClassName",
+        "broker.spec.resources.limits",
+    ],
+)
 def test_explain_has_words_for_it(kubectl: Kubectl, field: str) -> None:
     assert "<no description>" not in kubectl("explain", field).stdout
 

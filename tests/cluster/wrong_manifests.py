@@ -154,6 +154,26 @@ WRONG: Final[tuple[Wrong, ...]] = (
     ),
     _strategy("environment of nothing", {"spec.envFrom": [{}]}, "names nothing (give exactly one of secretRef and"),
     _strategy("an image with a space", {"spec.image": "my image"}, "'my image' does not fit (A container image, best"),
+    _strategy(
+        "more asked for than allowed",
+        {"spec.resources": {"limits": {"cpu": "10m"}}},
+        "requests.cpu 20m is more than limits.cpu 10m (lower the request, or raise the limit)",
+    ),
+    _strategy(
+        "a toleration of nothing",
+        {"spec.tolerations": [{"value": "trading"}]},
+        "there is no key (add it, or write operator: Exists, which tolerates every taint)",
+    ),
+    _strategy(
+        "a toleration for a while of what is not for a while",
+        {"spec.tolerations": [{"key": "trading", "tolerationSeconds": 30}]},
+        "tolerationSeconds is for effect: NoExecute alone (write that, or remove it)",
+    ),
+    _strategy(
+        "a node's label with spaces",
+        {"spec.nodeSelector": {"disk": "very fast"}},
+        "'very fast' does not fit (The value of a label or taint: at most 63",
+    ),
     _broker(
         "a live account",
         {"spec.type": "ccxt", "spec.credentialsSecretRef": {"name": "keys"}},
@@ -188,6 +208,23 @@ WRONG: Final[tuple[Wrong, ...]] = (
         "more than there is",
         {"spec.paper": {"participation": "101%"}},
         "101% of a print's volume cannot be taken (more than 0%, at most 100%)",
+    ),
+    _broker(
+        "more memory asked for than allowed",
+        {"spec.resources": {"requests": {"memory": "1Gi"}}},
+        "requests.memory 1Gi is more than limits.memory 128Mi (lower the request, or raise the limit)",
+    ),
+    _broker(
+        "a value where none is looked at",
+        {"spec.tolerations": [{"key": "trading", "operator": "Exists", "value": "yes"}]},
+        "Exists does not look at a value (remove it, or write operator: Equal)",
+    ),
+    _broker("a volume without a unit", {"spec.storage": {"size": "5"}}, "'5' does not fit (A size of a volume: 500Mi"),
+    _broker("a volume of nothing", {"spec.storage": {"size": "0Gi"}}, "'0Gi' does not fit (A size of a volume: 500Mi"),
+    _broker(
+        "no name of a StorageClass",
+        {"spec.storage": {"storageClassName": "Fast Disks"}},
+        "'Fast Disks' does not fit (The name of a Kubernetes object: small letters",
     ),
     Wrong("a rule that does not compile", "Strategy", {"spec.rules.entry": "rsi(14) <"}, "ends", by="condition"),
     Wrong(

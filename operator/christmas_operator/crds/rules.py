@@ -12,7 +12,7 @@ import msgspec
 
 from christmas.market.hours import TradingSession
 from christmas.resources.broker import BrokerSpec, FeedSpec, InstrumentSpec, PaperSpec
-from christmas.resources.meta import Percent
+from christmas.resources.meta import Percent, Resources, Toleration
 from christmas.resources.strategy import Capital, Code, EnvFromSource, Exit, StrategySpec
 
 
@@ -76,6 +76,18 @@ _POSITIVE: Final = Rule(
 )
 _ONE_SOURCE: Final = "keep exactly one of them"
 _ONE_CODE: Final = "give exactly one of file, source and module"
+
+
+def _within_limit(name: str) -> Rule:
+    request, limit = f"self.requests.{name}", f"self.limits.{name}"
+    return Rule(
+        f"!has({request}) || !has({limit}) || !isQuantity({request}) || !isQuantity({limit}) "
+        f"|| quantity({request}).compareTo(quantity({limit})) <= 0",
+        expression=f"'requests.{name} ' + {request} + ' is more than limits.{name} ' + {limit} "
+        "+ ' (lower the request, or raise the limit)'",
+    )
+
+
 _SUSPENDED: Final = (
     "oldSelf.spec.state == 'Suspended' && (!has(oldSelf.status) || !has(oldSelf.status.phase) "
     "|| oldSelf.status.phase in ['', 'Pending', 'Suspended'])"
@@ -138,6 +150,21 @@ OF_MODELS: Final[dict[type[msgspec.Struct], list[Rule]]] = {
             "self.policy == 'Trailing' || !has(self.trailingDistance)",
             expression="self.policy + ' does not trail (remove it, or choose policy: Trailing)'",
             at=".trailingDistance",
+        ),
+    ],
+    Resources: [_within_limit("cpu"), _within_limit("memory")],
+    Toleration: [
+        Rule(
+            "has(self.key) || self.operator == 'Exists'",
+            "there is no key (add it, or write operator: Exists, which tolerates every taint)",
+        ),
+        Rule(
+            "!has(self.value) || self.value == '' || self.operator != 'Exists'",
+            "Exists does not look at a value (remove it, or write operator: Equal)",
+        ),
+        Rule(
+            "!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
+            "tolerationSeconds is for effect: NoExecute alone (write that, or remove it)",
         ),
     ],
     EnvFromSource: [
@@ -242,5 +269,14 @@ OF_KINDS: Final[dict[str, list[Rule]]] = {
             at=".spec.brokerRef",
         ),
     ],
-    "Broker": [_NAME],
+    "Broker": [
+        _NAME,
+        Rule(
+            "self.spec.storage == oldSelf.spec.storage",
+            expression="'the storage of a Broker never changes (its volume is claimed once: where its StorageClass "
+            "allows it, enlarge it with kubectl edit pvc state-gateway-' + self.metadata.name + '-0; for any other, "
+            "make another Broker)'",
+            at=".spec.storage",
+        ),
+    ],
 }

@@ -8,16 +8,26 @@ import msgspec
 
 from christmas.brokers.gateway.settings import GatewaySettings
 from christmas.resources.broker import Broker
-from christmas.resources.meta import Metadata, Resources
+from christmas.resources.meta import Metadata, Storage
 from christmas_operator.manifests import names, network
-from christmas_operator.manifests.common import BROKER_LABEL, immutable_config, labels, metadata, secret, selector
+from christmas_operator.manifests.common import (
+    BROKER_LABEL,
+    immutable_config,
+    labels,
+    metadata,
+    secret,
+    selector,
+    without,
+)
 from christmas_operator.manifests.context import BuildContext, Manifest, OwnerRef
-from christmas_operator.manifests.pod import SPEC_FOLDER, container, pod_template, secret_volume
+from christmas_operator.manifests.pod import SPEC_FOLDER, container, pod_template, secret_volume, tolerated
 
 _STATE_FOLDER: Final = "/var/lib/christmas"
 _KEY_FOLDER: Final = "/etc/christmas-key"
 _CREDENTIALS_FOLDER: Final = "/etc/christmas-credentials"
 _PERMIT_KEY: Final = "permit-key"
+_NOT_THE_PROCESS: Final = ("resources", "storage", "node_selector", "tolerations", "priority_class_name")
+"""Fields that the process itself does not look at."""
 _OPERATOR: Final = {"app.kubernetes.io/name": "christmas", "app.kubernetes.io/component": "operator"}
 
 
@@ -75,7 +85,7 @@ def permit_key_secret(name: str, namespace: str, value: bytes, *, owner: OwnerRe
 def _content(broker: Broker) -> str:
     """The Broker as its process reads it."""
     meta = Metadata(name=broker.metadata.name, namespace=broker.metadata.namespace, uid=broker.metadata.uid)
-    spec = msgspec.structs.replace(broker.spec, resources=Resources())
+    spec = without(broker.spec, _NOT_THE_PROCESS)
     return msgspec.json.encode(msgspec.structs.replace(broker, metadata=meta, spec=spec), order="sorted").decode()
 
 
@@ -114,13 +124,16 @@ def _stateful_set(
         ports=[{"name": "session", "containerPort": names.SESSION_PORT, "protocol": "TCP"}],
         mounts=mounts,
     )
-    claim = {
-        "metadata": {"name": "state", "labels": selector("gateway", name)},
-        "spec": {
-            "accessModes": ["ReadWriteOnce"],
-            "resources": {"requests": {"storage": "1Gi"}},
-        },
-    }
+    template = pod_template(
+        marked=marked,
+        process=process,
+        secret=called,
+        config=config,
+        volumes=volumes,
+        nodeSelector=spec.node_selector,
+        tolerations=tolerated(spec.tolerations),
+        priorityClassName=spec.priority_class_name,
+    )
     return {
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
@@ -132,10 +145,17 @@ def _stateful_set(
             "updateStrategy": {"type": "OnDelete"},
             "podManagementPolicy": "Parallel",
             "revisionHistoryLimit": 2,
-            "template": pod_template(marked=marked, process=process, secret=called, config=config, volumes=volumes),
-            "volumeClaimTemplates": [claim],
+            "template": template,
+            "volumeClaimTemplates": [_claim(spec.storage, selector("gateway", name))],
         },
     }
+
+
+def _claim(storage: Storage, marked: dict[str, str]) -> Manifest:
+    spec: Manifest = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": storage.size}}}
+    if storage.storage_class_name is not None:
+        spec["storageClassName"] = storage.storage_class_name
+    return {"metadata": {"name": "state", "labels": marked}, "spec": spec}
 
 
 def _port(name: str, number: int) -> Manifest:

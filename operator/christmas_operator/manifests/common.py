@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
-from typing import Final, Literal
+from collections.abc import Collection, Mapping
+from typing import Final, Literal, TypeVar
 
+import msgspec
+
+from christmas.resources.meta import Spec
 from christmas_operator.manifests.context import Manifest, OwnerRef
 from christmas_operator.manifests.hashes import config_hash
 from christmas_operator.manifests.names import config_map
 
 Component = Literal["runtime", "gateway"]
+S = TypeVar("S", bound=Spec)
 
 STRATEGY_LABEL: Final = "christmas.dev/strategy"
 BROKER_LABEL: Final = "christmas.dev/broker"
@@ -66,3 +70,13 @@ def immutable_config(
         "immutable": True,
         "data": dict(data),
     }
+
+
+def without(spec: S, fields: Collection[str]) -> S:
+    """The spec with these fields as if they had not been written; they must have defaults."""
+    defaults = {
+        field.name: field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+        for field in msgspec.structs.fields(type(spec))
+        if field.name in fields
+    }
+    return msgspec.structs.replace(spec, **defaults)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from christmas.resources.meta import Resources
+from christmas.resources.meta import Resources, Toleration
 from christmas_operator.manifests.context import BuildContext, Manifest
 from christmas_operator.manifests.names import HTTP_PORT
 
@@ -103,6 +103,11 @@ def pod_template(
             **{key: value for key, value in placement.items() if value},
         },
     }
+
+
+def tolerated(tolerations: Sequence[Toleration]) -> list[Manifest]:
+    """As a pod has them, the operator always said: the API server would add it, and it would look like drift."""
+    return [{"operator": one.operator, **msgspec.to_builtins(one)} for one in tolerations]
 
 
 def secret_volume(volume: str, secret: str) -> Manifest:

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from christmas.resources.meta import Metadata
-from christmas.resources.strategy import EnvFromSource, Strategy, StrategySpec
+from christmas.resources.strategy import EnvFromSource, Strategy
 from christmas.runtime.settings import RuntimeSettings
 from christmas_operator.manifests import names, network
 from christmas_operator.manifests.common import (
@@ -19,15 +19,18 @@ from christmas_operator.manifests.common import (
     metadata,
     secret,
     selector,
+    without,
 )
 from christmas_operator.manifests.context import BuildContext, Manifest, OwnerRef
-from christmas_operator.manifests.pod import SETTINGS_FOLDER, SPEC_FOLDER, container, pod_template, secret_volume
+from christmas_operator.manifests.pod import (
+    SETTINGS_FOLDER,
+    SPEC_FOLDER,
+    container,
+    pod_template,
+    secret_volume,
+    tolerated,
+)
 
-_DEFAULTS: Final = {
-    field.name: field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
-    for field in msgspec.structs.fields(StrategySpec)
-    if not field.required
-}
 _SCRAPED_AS: Final = {
     STRATEGY_LABEL: "strategy",
     BROKER_LABEL: "broker",
@@ -82,7 +85,7 @@ def strategy_objects(strategy: Strategy, context: BuildContext, *, permit: str, 
 def _content(strategy: Strategy) -> str:
     """The Strategy as its process reads it: without what changes while the process need not."""
     meta = Metadata(name=strategy.metadata.name, namespace=strategy.metadata.namespace, uid=strategy.metadata.uid)
-    spec = msgspec.structs.replace(strategy.spec, **{name: _DEFAULTS[name] for name in _NOT_THE_PROCESS})
+    spec = without(strategy.spec, _NOT_THE_PROCESS)
     return msgspec.json.encode(msgspec.structs.replace(strategy, metadata=meta, spec=spec), order="sorted").decode()
 
 
@@ -146,9 +149,7 @@ def _stateful_set(
         config=config,
         volumes=[secret_volume(f"secret-{index}", file) for index, file in enumerate(files)],
         nodeSelector=spec.node_selector,
-        tolerations=[
-            {"operator": toleration.operator, **msgspec.to_builtins(toleration)} for toleration in spec.tolerations
-        ],
+        tolerations=tolerated(spec.tolerations),
         priorityClassName=spec.priority_class_name,
     )
     return {

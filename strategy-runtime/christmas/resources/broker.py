@@ -11,12 +11,16 @@ from christmas.resources.meta import (
     API_VERSION,
     DecimalText,
     Duration,
+    LabelKey,
+    LabelValue,
     Metadata,
     ObjectName,
     Percent,
     Resources,
     Spec,
+    Storage,
     Symbol,
+    Toleration,
 )
 
 Lots = Annotated[int, Meta(ge=1, le=1_000_000_000_000_000)]
@@ -187,6 +191,14 @@ class BrokerSpec(Spec, frozen=True, kw_only=True):
     """Of the account, over all its strategies."""
     resources: Resources = Resources()
     """Of the gateway's process."""
+    storage: Storage = Storage()
+    """The volume with the gateway's journal. It never changes: to enlarge it, edit its claim state-gateway-NAME-0."""
+    node_selector: Annotated[dict[LabelKey, LabelValue], Meta(max_length=20)] = {}
+    """Labels of the nodes that the gateway's pod may run on."""
+    tolerations: Annotated[tuple[Toleration, ...], Meta(max_length=20)] = ()
+    """Taints of nodes that the gateway's pod may run on nevertheless."""
+    priority_class_name: ObjectName | None = None
+    """The PriorityClass of the gateway's pod."""
 
 
 class Broker(Spec, frozen=True, kw_only=True, tag_field="kind", tag="Broker"):

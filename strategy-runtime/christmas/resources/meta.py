@@ -20,7 +20,7 @@ ObjectName = Annotated[
     Meta(
         pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$",
         max_length=253,
-        description="The name of a Kubernetes object in the same namespace.",
+        description="The name of a Kubernetes object: small letters, digits, dashes and dots.",
     ),
 ]
 Symbol = Annotated[
@@ -41,6 +41,9 @@ Duration = Annotated[
 ]
 Cpu = Annotated[str, Meta(pattern=r"^[0-9]{1,6}m?$", description="Cores, or thousandths of one: 2, 500m.")]
 Memory = Annotated[str, Meta(pattern=r"^[0-9]{1,8}(Ki|Mi|Gi)$", description="An amount of memory: 128Mi, 1Gi.")]
+StorageSize = Annotated[
+    str, Meta(pattern=r"^[1-9][0-9]{0,6}(Mi|Gi|Ti)$", description="A size of a volume: 500Mi, 1Gi.")
+]
 Image = Annotated[
     str,
     Meta(
@@ -49,8 +52,21 @@ Image = Annotated[
         description="A container image, best pinned: name@sha256:digest.",
     ),
 ]
-LabelKey = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,315}$", max_length=316)]
-LabelValue = Annotated[str, Meta(pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$")]
+LabelKey = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,315}$",
+        max_length=316,
+        description="The key of a label or taint: disk, example.com/disk.",
+    ),
+]
+LabelValue = Annotated[
+    str,
+    Meta(
+        pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$",
+        description="The value of a label or taint: at most 63 letters, digits, dashes, dots and underscores.",
+    ),
+]
 
 _DURATION_US: Final = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 
@@ -85,6 +101,15 @@ class Resources(Spec, frozen=True, kw_only=True):
     """Set aside for it."""
     limits: ResourceRequirements = ResourceRequirements(cpu="500m", memory="128Mi")
     """CPU above it is withheld; memory above it ends the process."""
+
+
+class Storage(Spec, frozen=True, kw_only=True):
+    """A volume; it is claimed once and never claimed anew."""
+
+    size: StorageSize = "1Gi"
+    """How much it holds, with its unit: Mi, Gi or Ti."""
+    storage_class_name: ObjectName | None = None
+    """The StorageClass that provides it; none means the cluster's default one."""
 
 
 class Toleration(Spec, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from christmas.resources.broker import Broker, InstrumentSpec
-from christmas.resources.meta import duration_us, fraction, memory_bytes
+from christmas.resources.meta import Resources, Toleration, cpu_cores, duration_us, fraction, memory_bytes
 from christmas.resources.problem import FieldPath, Finding, Severity, did_you_mean
 from christmas.resources.strategy import Code, Strategy
 
@@ -260,6 +260,30 @@ def _process(strategy: Strategy) -> Iterator[Finding]:
             f"a runtime takes up to 45Mi, the limit is {limit}",
             "it would be killed when it starts: allow 64Mi or more",
         )
+    yield from _placed(find, spec.resources, spec.tolerations)
+
+
+def _placed(find: Callable[..., Finding], resources: Resources, tolerations: Sequence[Toleration]) -> Iterator[Finding]:
+    """What a cluster would refuse in a pod."""
+    requests, limits = resources.requests, resources.limits
+    for name, size, wanted, most in (
+        ("cpu", cpu_cores, requests.cpu, limits.cpu),
+        ("memory", memory_bytes, requests.memory, limits.memory),
+    ):
+        if wanted is not None and most is not None and size(wanted) > size(most):
+            yield find(
+                ("spec", "resources"),
+                f"requests.{name} {wanted} is more than limits.{name} {most}",
+                "lower the request, or raise the limit",
+            )
+    for index, one in enumerate(tolerations):
+        path: FieldPath = ("spec", "tolerations", index)
+        if one.key is None and one.operator == "Equal":
+            yield find(path, "there is no key", "add it, or write operator: Exists, which tolerates every taint")
+        if one.value and one.operator == "Exists":
+            yield find(path, "Exists does not look at a value", "remove it, or write operator: Equal")
+        if one.toleration_seconds is not None and one.effect != "NoExecute":
+            yield find(path, "tolerationSeconds is for effect: NoExecute alone", "write that, or remove it")
 
 
 # --- Broker ----------------------------------------------------------------------------------
@@ -304,6 +328,7 @@ def _broker(broker: Broker) -> Iterator[Finding]:
             f"{replay.symbol} is not among the instruments",
             did_you_mean(replay.symbol, seen),
         )
+    yield from _placed(find, spec.resources, spec.tolerations)
     if not 0 < fraction(spec.paper.participation) <= 1:
         yield find(
             ("spec", "paper", "participation"),

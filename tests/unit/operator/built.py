@@ -17,14 +17,25 @@ from tests.cluster.wrong_manifests import changed
 
 GOLDENS = Path(__file__).parent / "goldens"
 PERMIT = "permit.signature"
+_PLACED = {
+    "spec.nodeSelector": {"disk": "fast"},
+    "spec.tolerations": [{"key": "trading", "operator": "Exists", "effect": "NoSchedule"}],
+    "spec.priorityClassName": "trading",
+}
 _EVERYTHING = {
     "metadata.name": "everything",
     "spec.envFrom": [{"secretRef": "telegram"}, {"configMapRef": "tuning"}],
     "spec.secrets": [{"name": "model"}],
-    "spec.nodeSelector": {"disk": "fast"},
-    "spec.tolerations": [{"key": "trading", "operator": "Exists", "effect": "NoSchedule"}],
-    "spec.priorityClassName": "trading",
+    **_PLACED,
     "spec.image": "registry.example/mine@sha256:" + "ab" * 32,
+}
+
+
+_EVERYTHING_OF_A_BROKER = {
+    "metadata.name": "everything",
+    "spec.resources": {"requests": {"cpu": "100m"}, "limits": {"memory": "256Mi"}},
+    "spec.storage": {"size": "5Gi", "storageClassName": "fast"},
+    **_PLACED,
 }
 
 
@@ -75,6 +86,7 @@ def cases() -> dict[str, list[dict[str, Any]]]:
         "strategy-suspended": of_strategy(strategy(**{"spec.state": "Suspended"})),
         "strategy-everything": of_strategy(strategy(**_EVERYTHING)),
         "broker": [key, *of_broker(paper)],
+        "broker-everything": of_broker(broker(**_EVERYTHING_OF_A_BROKER)),
         "broker-exchange-feed": of_broker(exchange, redis_url="rediss://christmas:secret@redis.example.com/0"),
     }
 

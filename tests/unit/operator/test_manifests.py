@@ -59,6 +59,40 @@ def test_what_the_process_does_not_look_at_is_no_new_configuration(change: dict[
     assert of_strategy(strategy(**change)) == of_strategy(strategy())
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"spec.storage": {"size": "5Gi"}},
+        {"spec.nodeSelector": {"disk": "fast"}},
+        {"spec.tolerations": [{"operator": "Exists"}]},
+        {"spec.priorityClassName": "trading"},
+        {"spec.resources": {"limits": {"memory": "256Mi"}}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_where_a_gateway_runs_is_in_its_workload_and_not_in_its_configuration(change: dict[str, Any]) -> None:
+    plain, placed = of_broker(broker()), of_broker(broker(**change))
+    assert placed[:-1] == plain[:-1]
+    assert placed[-1] != plain[-1]
+
+
+def test_a_gateway_is_placed_and_its_volume_claimed_as_its_broker_says() -> None:
+    (found,) = [objects[-1]["spec"] for name, objects in CASES.items() if name == "broker-everything"]
+    pod = found["template"]["spec"]
+    assert pod["nodeSelector"] == {"disk": "fast"}
+    assert pod["tolerations"] == [{"key": "trading", "operator": "Exists", "effect": "NoSchedule"}]
+    assert pod["priorityClassName"] == "trading"
+    assert pod["containers"][0]["resources"] == {"requests": {"cpu": "100m"}, "limits": {"memory": "256Mi"}}
+    (claim,) = found["volumeClaimTemplates"]
+    assert claim["spec"]["storageClassName"] == "fast"
+    assert claim["spec"]["resources"] == {"requests": {"storage": "5Gi"}}
+
+
+def test_a_volume_that_nobody_spoke_of_is_claimed_from_the_cluster_s_default() -> None:
+    (claim,) = of_broker(broker())[-1]["spec"]["volumeClaimTemplates"]
+    assert claim["spec"] == {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+
+
 def test_another_annotation_is_no_new_configuration() -> None:
     marked = strategy(**{"metadata.annotations": {"christmas.dev/apply-now": "3"}, "metadata.generation": 4})
     assert of_strategy(marked) == of_strategy(strategy())

@@ -27,7 +27,7 @@ from christmas.fleet.doctor import Check, examine
 from christmas.fleet.errors import NotRunningError
 from christmas.fleet.event_feed import event_line, event_time, recent_events
 from christmas.fleet.local import open_session
-from christmas.fleet.manifests import read
+from christmas.fleet.manifests import read_here
 from christmas.fleet.records import open_pool, read_reports
 from christmas.fleet.report import StrategyReport
 from christmas.fleet.session import Session
@@ -90,7 +90,7 @@ class MachineBackend:
         fleet = fleet_or_stored(self._path)
         known: list[Resource] = [view.resource for view in fleet.brokers]
         known += [view.resource for view in fleet.strategies]
-        loaded = read(paths, known=known)
+        loaded = read_here(paths, known=known)
         for warning in loaded.warnings:
             click.echo(str(warning), err=True)
         if dry_run:

@@ -18,7 +18,7 @@ from christmas.cli.screen import Screen, make_screen
 from christmas.cli.statistics import report_table
 from christmas.fleet.errors import FleetError
 from christmas.fleet.local import open_session
-from christmas.fleet.manifests import read
+from christmas.fleet.manifests import read_here
 from christmas.fleet.replay import Replay, ReplayRun, plan_replay
 from christmas.fleet.replay_id import replay_id
 from christmas.fleet.report import Report
@@ -88,7 +88,7 @@ async def _live(folder: Path | None, state_path: Path | None) -> int:
     state.lock()
     try:
         known = state.stored()
-        loaded = read([folder], known=known) if folder is not None else Loaded((), ())
+        loaded = read_here([folder], known=known) if folder is not None else Loaded((), ())
         if not known and not loaded.resources:
             mend = "christmas up FOLDER, for example `christmas up examples`"
             raise FleetError(f"nothing was applied to {state.path} yet", mend)
@@ -139,7 +139,7 @@ async def _replay(
     until_end: bool,
     output: str,
 ) -> int:
-    loaded = read([folder])
+    loaded = read_here([folder])
     replay = plan_replay(loaded.strategies, loaded.brokers, files, speed=speed, symbol=symbol, until_end=until_end)
     identity = replay_id([*replay.brokers, *replay.strategies], replay.files, replay.symbol)
     temporary = None if state_path is not None else Path(tempfile.mkdtemp(prefix="christmas-"))

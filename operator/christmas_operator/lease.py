@@ -18,7 +18,7 @@ import msgspec
 from christmas_operator import metrics
 from christmas_operator.conditions import stamp
 from christmas_operator.kube.client import ApiClient, Json
-from christmas_operator.kube.errors import ApiError, Conflict, NotFound
+from christmas_operator.kube.errors import ApiError, Conflict, Forbidden, NotFound
 from christmas_operator.kube.kinds import LEASE
 
 logger = logging.getLogger(__name__)
@@ -101,9 +101,8 @@ class Leader:
         if not self.leads():
             return
         self._renewed_at = float("-inf")
-        self._lease["spec"] = {**self._lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
         try:
-            await api.replace(self._lease)
+            await self._write(api, {"holderIdentity": "", "leaseDurationSeconds": 1})
         except ApiError as error:
             logger.warning("the Lease is not released", extra={"reason": error.reason})
 
@@ -119,7 +118,7 @@ class Leader:
             return False
         try:
             if lease is None:
-                self._lease = await api.create_unled(self._manifest(None))
+                self._lease = await self._create(api)
             else:
                 self._lease = await api.replace(self._manifest(lease))
         except Conflict:
@@ -127,11 +126,29 @@ class Leader:
         self._renewed_at = began
         return True
 
+    async def _create(self, api: ApiClient) -> Json:
+        """Only where somebody runs an operator without the chart, which makes the Lease itself."""
+        try:
+            return await api.create_unled(self._manifest(None))
+        except Forbidden as error:
+            what = f"there is no Lease {self._name} in namespace {self._namespace}: helm upgrade makes it ({error})"
+            raise Forbidden(error.reason, what, error.status) from error
+
     async def _renew(self, api: ApiClient) -> None:
         began = time.monotonic()
-        self._lease["spec"] = {**self._lease["spec"], "renewTime": _micro_time()}
-        self._lease = await api.replace(self._lease)
+        await self._write(api, {"renewTime": _micro_time()})
         self._renewed_at = began
+
+    async def _write(self, api: ApiClient, changes: Json) -> None:
+        """Of the Lease that we hold. Raises Conflict when it is another's by now."""
+        try:
+            self._lease = await api.replace(_with_spec(self._lease, changes))
+        except Conflict:
+            # Not only who takes it over writes it: an upgrade of the chart changes its labels.
+            found = await api.get(LEASE, self._namespace, self._name)
+            if (found.get("spec") or {}).get("holderIdentity") != self._identity:
+                raise
+            self._lease = await api.replace(_with_spec(found, changes))
 
     def _look_at(self, lease: Json | None) -> None:
         if lease is None:
@@ -168,3 +185,7 @@ class Leader:
 
 def _micro_time() -> str:
     return stamp(time.time()).replace("Z", ".000000Z")
+
+
+def _with_spec(lease: Json, changes: Json) -> Json:
+    return {**lease, "spec": {**lease["spec"], **changes}}

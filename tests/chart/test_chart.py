@@ -163,6 +163,18 @@ def test_the_operators_rights_are_what_its_kinds_need_and_no_more() -> None:
     assert not any("*" in part for rule in rules for values in rule.values() for part in values)
 
 
+def test_operators_may_hold_their_lease_and_not_make_one() -> None:
+    objects = render()
+    lease = pick(objects, "Lease", "christmas-operator")
+    assert "spec" not in lease, "an upgrade would take it from who holds it"
+    rules = pick(objects, "Role", "christmas-operator-own")["rules"]
+    (rule,) = [rule for rule in rules if rule["resources"] == ["leases"]]
+    assert (rule["resourceNames"], rule["verbs"]) == ([lease["metadata"]["name"]], ["get", "update"])
+    settings = pick(render({"operator": {"leaseSeconds": 12}}), "ConfigMap", "christmas-operator")["data"]
+    operator = msgspec.json.decode(settings["settings.json"], type=OperatorSettings)
+    assert (operator.lease_name, operator.lease_seconds) == (lease["metadata"]["name"], 12)
+
+
 def test_namespaced_rights_are_roles_where_it_watches() -> None:
     objects = render({"operator": {"clusterWide": False, "namespaces": ["alpha", "beta"]}, "crds": {"upgrade": False}})
     assert kinds(objects, "ClusterRole") == []

@@ -19,10 +19,11 @@ from tests.support.waiting import eventually_sync
 
 
 def grant(namespace: str) -> None:
-    """The chart's ServiceAccount, Roles and bindings, for this namespace alone."""
+    """The chart's ServiceAccount, Roles and bindings, for this namespace alone, and its Lease."""
     command = ["helm", "template", "christmas", str(CHART), "-n", namespace, "--kube-version", "1.34.0"]
     chosen = ["--set", "operator.clusterWide=false", "--set", f"operator.namespaces={{{namespace}}}"]
-    rendered = run(*command, "-s", "templates/operator-rbac.yaml", *chosen)
+    templates = ("-s", "templates/operator-rbac.yaml", "-s", "templates/operator-lease.yaml")
+    rendered = run(*command, *templates, *chosen)
     run("kubectl", "apply", "-n", namespace, "-f", "-", input_text=rendered)
 
 

@@ -82,6 +82,7 @@ class Gateways:
             flat=strategy.name not in found.strategies,
             held=strategy.name in found.holds,
             halted=found.halts.get("", "") or found.halts.get(strategy.name, ""),
+            account_halted="" in found.halts,
             blocked=found.blocked or "",
             silent=silent,
             done=done,

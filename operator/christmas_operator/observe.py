@@ -9,7 +9,7 @@ import msgspec
 
 from christmas.resources.broker import Broker
 from christmas.resources.checks import check_rule
-from christmas.resources.problem import path_text
+from christmas.resources.problem import did_you_mean, path_text
 from christmas.resources.strategy import Strategy
 from christmas.resources.structure import misfits
 from christmas.resources.validate import validate
@@ -197,7 +197,10 @@ class Observer:
         """The first thing that is missing; whether there is a gateway to talk to."""
         name, found = broker.name, self._cache.resource(broker)
         if found is None:
-            message = f"there is no Broker {name} in namespace {broker.namespace}: apply one"
+            # In the words of `validate`, which has it from the same names.
+            others = [key.name for key in self._cache.keys("Broker") if key.namespace == broker.namespace]
+            mend = did_you_mean(name, others) or "apply a Broker of that name with it"
+            message = f"spec.brokerRef.name: there is no Broker {name} ({mend})"
             return Dependency(reason=reasons.BROKER_MISSING, message=message), False
         reachable = bool(self._permit_keys.identity(broker))
         if self._stores.stores is None:

@@ -109,7 +109,9 @@ def _trading(observed: Observed, course: Course | None, *, epoch: int) -> Condit
     if pod is not None and pod.ready and course not in {"Roll", "Replace"}:
         return condition("TradingEnabled", True, reasons.TRADING)
     if word.halted:
-        mend = f"christmas resume {name} -n {observed.namespace}"
+        broker = observed.spec.broker_ref.name if observed.spec is not None else ""
+        whom = f"broker/{broker}" if word.account_halted and broker else name
+        mend = f"christmas kill {whom} --undo -n {observed.namespace}"
         return no(reasons.HALTED, f"its gateway takes no entries: {word.halted}; lift it with `{mend}`")
     if word.held:
         return no(reasons.HELD_FOR_UPDATE, "its gateway takes no entries until its update is through")

@@ -23,6 +23,8 @@ class GatewayWord(msgspec.Struct, frozen=True, kw_only=True):
     """It takes no entries of this Strategy for the sake of an update; told in one breath with ``flat``."""
     halted: str = ""
     """Why it takes no entries of this Strategy; empty: it takes them."""
+    account_halted: bool = False
+    """It takes none of anybody: ``halted`` says why."""
     blocked: str = ""
     """Why it takes no orders of anybody."""
     silent: str = ""

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from christmas_operator import reasons
 from christmas_operator.actions import AddFinalizer, Apply, AskExposure, AtGateway, Remove, StopPod, WriteStatus
 from christmas_operator.strategies.decide import PERMIT_LASTS_S
+from christmas_operator.strategies.describe import status_of
 from christmas_operator.strategies.hold import FLAT_WITHIN_S, PAUSE_S
-from christmas_operator.strategies.observed import Dependency
+from christmas_operator.strategies.observed import Dependency, GatewayWord
 from christmas_operator.strategies.status import StrategyStatus
 from tests.unit.operator.world import SECRET, STATEFUL_SET, World
 
@@ -160,6 +161,24 @@ def test_a_resume_that_the_operators_end_cut_off_is_told_the_gateway_again() -> 
     world.answers = True
     world.settle()
     assert (world.commands[-1], world.reason("TradingEnabled")) == ("resume", reasons.TRADING)
+
+
+@pytest.mark.parametrize(
+    ("account", "mend"),
+    [
+        (False, "lift it with `christmas kill scalper --undo -n trading`"),
+        (True, "lift it with `christmas kill broker/paper --undo -n trading`"),
+    ],
+)
+def test_a_halt_names_the_command_that_lifts_it(account: bool, mend: str) -> None:
+    observed = running().observed()
+    assert observed.pod is not None
+    waits = msgspec.structs.replace(observed.pod, ready=False, reason=reasons.POD_NOT_READY)
+    word = GatewayWord(halted="drill", account_halted=account)
+    status = status_of(msgspec.structs.replace(observed, pod=waits, gateway=word), "Keep", epoch=1, now=0.0)
+    trading = next(condition for condition in status.conditions if condition.type == "TradingEnabled")
+    assert (trading.status, trading.reason) == ("False", reasons.HALTED)
+    assert trading.message == f"its gateway takes no entries: drill; {mend}"
 
 
 def test_what_is_missing_blocks_a_start_and_leaves_what_runs() -> None:

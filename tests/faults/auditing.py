@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -14,8 +16,17 @@ import msgspec
 
 from christmas.audit.difference import AuditReport
 from christmas.resources.strategy import Strategy
+from tests.support.waiting import eventually
 
 _WITHIN_S: Final = 60.0
+_CLOSES_WITHIN_S: Final = 120.0
+_CLOSED: Final = """
+SELECT 1 FROM entries WHERE kind = 'fill_recorded' GROUP BY json_extract(CAST(body AS TEXT), '$.position_id')
+HAVING sum(
+  json_extract(CAST(body AS TEXT), '$.fill.lots')
+  * CASE json_extract(CAST(body AS TEXT), '$.fill.side') WHEN 'buy' THEN 1 ELSE -1 END
+) = 0 LIMIT 1
+"""
 
 
 def as_state_folder(place: Path, gateway: Path, runtimes: Iterable[Path]) -> Path:
@@ -26,6 +37,16 @@ def as_state_folder(place: Path, gateway: Path, runtimes: Iterable[Path]) -> Pat
     for folder in runtimes:
         (processes / f"runtime-{folder.name.removeprefix('runtime-')}").symlink_to(folder, target_is_directory=True)
     return place
+
+
+async def a_position_closed(journal: Path) -> None:
+    """Return when there is one: on a market that falls, a policy that never sells at a loss takes its time."""
+
+    def closed() -> bool:
+        with contextlib.closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True, timeout=5)) as connection:
+            return connection.execute(_CLOSED).fetchone() is not None
+
+    await eventually(closed, within_s=_CLOSES_WITHIN_S, every_s=0.5, what="a position is closed")
 
 
 async def audited(state: Path, database_url: str) -> list[str]:

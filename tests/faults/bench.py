@@ -29,7 +29,7 @@ from christmas.resources.strategy import Strategy
 from christmas.runtime.settings import RuntimeSettings
 from christmas.telemetry.settings import ProcessSettings, ProcessStatus
 from tests.chaos.books import Books, read_database, read_journal, read_venue
-from tests.faults.auditing import as_state_folder, audited
+from tests.faults.auditing import a_position_closed, as_state_folder, audited
 from tests.faults.proxy import Proxy
 from tests.integration.gateway.running import KEY, SYMBOL, broker, raw_permit
 from tests.support.servers import ValkeyServer
@@ -298,6 +298,7 @@ class Bench:
 
     async def audited(self) -> list[str]:
         """Stop trading in order, let everything be stored, compare the three places, and let `christmas audit` look."""
+        await a_position_closed(self.journal)
         for process in self.runtimes:
             await asyncio.to_thread(process.end)
         await eventually(self._all_stored, within_s=40.0, every_s=0.2, what="all is stored")

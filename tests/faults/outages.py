@@ -27,7 +27,7 @@ from christmas.fleet.control import GetFleet, ask
 from christmas.fleet.state import StateFolder
 from christmas.fleet.view import ProcessView
 from tests.chaos.books import Books, read_database, read_journal, read_venue
-from tests.faults.auditing import audited
+from tests.faults.auditing import a_position_closed, audited
 from tests.faults.bench import address_of, differences, orders_reached, through
 from tests.faults.proxy import Proxy
 from tests.integration.fleet.running import BROKER, Fleet, strategy
@@ -201,6 +201,7 @@ class OutageFleet:
 
     async def audited(self) -> list[str]:
         """End the fleet as Ctrl-C does, and compare the three places, and let `christmas audit` look."""
+        await a_position_closed(self.journal)
         await asyncio.to_thread(self.fleet.interrupt, 60)
         database = await read_database(self.database_url, market="paper", session_id=self._session_id())
         books = Books(read_journal(self.journal), read_venue(self.journal.with_name("venue.sqlite")), database)

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from christmas.resources.broker import Broker
-from christmas.resources.checks import check_rule
+from christmas.resources.checks import check_builtin, check_rule
 from christmas.resources.problem import did_you_mean, path_text
 from christmas.resources.strategy import Strategy
 from christmas.resources.structure import misfits
@@ -230,7 +230,8 @@ class Observer:
         if known is not None and known.versions == versions:
             return known.findings
         other = read_model(broker, Broker)[0] if broker is not None else None
-        found = validate([model], known=[other] if other is not None else [], check_rule=check_rule)
+        known = [other] if other is not None else []
+        found = validate([model], known=known, check_rule=check_rule, check_builtin=check_builtin)
         # That there is no Broker is told as what is missing: it may come.
         findings = _words(finding for finding in found if finding.path != ("spec", "brokerRef", "name"))
         self._judged[key] = _Judged(versions, findings)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from christmas.fleet.manifests import check_builtin
 from christmas.resources.broker import Broker
+from christmas.resources.checks import check_builtin
 from christmas.resources.load import load
 from christmas.resources.problem import ManifestError
 from tests.cluster.conftest import Kubectl

@@ -234,6 +234,20 @@ WRONG: Final[tuple[Wrong, ...]] = (
         "not Python",
         by="condition",
     ),
+    Wrong(
+        "a class that is not in the code",
+        "Strategy",
+        {**_NO_RULES, "spec.code": {"class": "B", "source": _SOURCE}},
+        "there is no class B in the code (known: A)",
+        by="condition",
+    ),
+    Wrong(
+        "a parameter that is misspelt",
+        "Strategy",
+        {**_NO_RULES, "spec.builtin": {"name": "rsi-macd-bollinger", "parameters": {"rsi_entri": 25}}},
+        "there is no parameter 'rsi_entri' (did you mean 'rsi_entry'?)",
+        by="condition",
+    ),
     Wrong("a Broker that is not there", "Strategy", {"spec.brokerRef.name": "papre"}, "there is no", by="condition"),
     Wrong(
         "a symbol the Broker does not know",

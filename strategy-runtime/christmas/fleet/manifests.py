@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from christmas.fleet.errors import FleetError
-from christmas.resources.checks import check_rule
+from christmas.resources.checks import check_builtin, check_rule
 from christmas.resources.load import Loaded, load
 from christmas.resources.problem import Problem, path_text
-from christmas.resources.strategy import ParameterValue
 from christmas.resources.validate import Resource, validate
 
 _PLACEMENT: Final = ("nodeSelector", "tolerations", "priorityClassName")
@@ -52,11 +51,3 @@ def check(resources: Iterable[Resource], *, known: Iterable[Resource]) -> None:
         if finding.severity == "error":
             name = f"{finding.kind.lower()}/{finding.name}"
             raise FleetError(f"{name}: {path_text(finding.path)}: {finding.what}", finding.mend)
-
-
-def check_builtin(name: str, parameters: Mapping[str, ParameterValue]) -> Mapping[str, str]:
-    """What is wrong with a builtin's parameters, by name; under the empty name what belongs to none."""
-    # Only where builtins are checked: they bring the execution layer with them.
-    from christmas.execution.strategies.builtin import builtin_faults  # noqa: PLC0415
-
-    return builtin_faults(name, parameters)

@@ -1,7 +1,10 @@
-"""The rule compiler as validation sees it: what is wrong, and at which character."""
+"""The rule compiler and the builtins as validation sees them: what is wrong, and at which character."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from christmas.resources.strategy import ParameterValue
 from christmas.resources.validate import Role, RuleFault
 
 
@@ -18,3 +21,11 @@ def check_rule(text: str, role: Role) -> list[RuleFault]:
             RuleFault(what=problem.message, offset=problem.column - 1, mend=problem.mend) for problem in error.problems
         ]
     return []
+
+
+def check_builtin(name: str, parameters: Mapping[str, ParameterValue]) -> Mapping[str, str]:
+    """What is wrong with a builtin's parameters, by name; under the empty name what belongs to none."""
+    # Only where builtins are checked: they bring the execution layer with them.
+    from christmas.execution.strategies.builtin import builtin_faults  # noqa: PLC0415
+
+    return builtin_faults(name, parameters)

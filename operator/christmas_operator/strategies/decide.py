@@ -148,7 +148,8 @@ def _delete(observed: Observed, deleted_at: float, now: float, deadline_s: float
         why = observed.gateway.silent or f"there is no gateway of Broker {_broker(observed)} to ask"
         left = (
             f"its orders and positions at Broker {_broker(observed)} are left as they are ({why}); "
-            f"look with `christmas positions {_broker(observed)}` when the gateway is back"
+            f"when the gateway is back, `christmas kill broker/{_broker(observed)} -n {observed.namespace}` cancels all "
+            "orders of the account, these too (--undo lifts the halt)"
         )
         actions += [Tell("Warning", reasons.ORDERS_LEFT, left), ReleaseFinalizer()]
     elif observed.can_reach_gateway and (stopped or overdue):

@@ -146,10 +146,10 @@ def _delete(observed: Observed, deleted_at: float, now: float, deadline_s: float
         actions.append(ReleaseFinalizer())
     elif late or (stopped and not observed.can_reach_gateway):
         why = observed.gateway.silent or f"there is no gateway of Broker {_broker(observed)} to ask"
+        mend = f"christmas kill broker/{_broker(observed)} -n {observed.namespace}"
         left = (
             f"its orders and positions at Broker {_broker(observed)} are left as they are ({why}); "
-            f"when the gateway is back, `christmas kill broker/{_broker(observed)} -n {observed.namespace}` cancels all "
-            "orders of the account, these too (--undo lifts the halt)"
+            f"when the gateway is back, `{mend}` cancels the account's orders, these too (--undo lifts the halt)"
         )
         actions += [Tell("Warning", reasons.ORDERS_LEFT, left), ReleaseFinalizer()]
     elif observed.can_reach_gateway and (stopped or overdue):

@@ -260,11 +260,12 @@ def _process(strategy: Strategy) -> Iterator[Finding]:
             f"a runtime takes up to 45Mi, the limit is {limit}",
             "it would be killed when it starts: allow 64Mi or more",
         )
-    yield from _placed(find, spec.resources, spec.tolerations)
+    else:
+        yield from _requests(find, spec.resources)
+    yield from _tolerations(find, spec.tolerations)
 
 
-def _placed(find: Callable[..., Finding], resources: Resources, tolerations: Sequence[Toleration]) -> Iterator[Finding]:
-    """What a cluster would refuse in a pod."""
+def _requests(find: Callable[..., Finding], resources: Resources) -> Iterator[Finding]:
     requests, limits = resources.requests, resources.limits
     for name, size, wanted, most in (
         ("cpu", cpu_cores, requests.cpu, limits.cpu),
@@ -276,6 +277,9 @@ def _placed(find: Callable[..., Finding], resources: Resources, tolerations: Seq
                 f"requests.{name} {wanted} is more than limits.{name} {most}",
                 "lower the request, or raise the limit",
             )
+
+
+def _tolerations(find: Callable[..., Finding], tolerations: Sequence[Toleration]) -> Iterator[Finding]:
     for index, one in enumerate(tolerations):
         path: FieldPath = ("spec", "tolerations", index)
         if one.key is None and one.operator == "Equal":
@@ -328,7 +332,8 @@ def _broker(broker: Broker) -> Iterator[Finding]:
             f"{replay.symbol} is not among the instruments",
             did_you_mean(replay.symbol, seen),
         )
-    yield from _placed(find, spec.resources, spec.tolerations)
+    yield from _requests(find, spec.resources)
+    yield from _tolerations(find, spec.tolerations)
     if not 0 < fraction(spec.paper.participation) <= 1:
         yield find(
             ("spec", "paper", "participation"),

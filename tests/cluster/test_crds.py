@@ -74,13 +74,17 @@ def test_the_broker_changes_only_while_suspended(kubectl: Kubectl, namespace: st
     def at(broker: str, state: str) -> dict[str, Any]:
         return changed("Strategy", {"metadata.name": "moving", "spec.brokerRef.name": broker, "spec.state": state})
 
-    assert _apply(kubectl, namespace, at("paper", "Running"))[0] == 0
+    assert _apply(kubectl, namespace, at("papre", "Running"))[0] == 0
+    code, error = _apply(kubectl, namespace, at("paper", "Running"))
+    assert code == 0, f"it was never started, and a misspelt name is corrected: {error}"
+    patch = json.dumps({"status": {"epoch": 1, "phase": "Running"}})
+    arguments = ("patch", "strat", "moving", "-n", namespace, "--subresource=status", "--type=merge", "-p")
+    assert kubectl(*arguments, patch).returncode == 0
     code, error = _apply(kubectl, namespace, at("other", "Suspended"))
     assert code != 0
     assert "brokerRef changes only while the Strategy is suspended" in error
     assert _apply(kubectl, namespace, at("paper", "Suspended"))[0] == 0
     patch = json.dumps({"status": {"phase": "Suspending"}})
-    arguments = ("patch", "strat", "moving", "-n", namespace, "--subresource=status", "--type=merge", "-p")
     assert kubectl(*arguments, patch).returncode == 0
     assert _apply(kubectl, namespace, at("other", "Suspended"))[0] != 0, "its orders are not cancelled yet"
     assert kubectl(*arguments, patch.replace("Suspending", "Suspended")).returncode == 0

@@ -92,6 +92,8 @@ _SUSPENDED: Final = (
     "oldSelf.spec.state == 'Suspended' && (!has(oldSelf.status) || !has(oldSelf.status.phase) "
     "|| oldSelf.status.phase in ['', 'Pending', 'Suspended'])"
 )
+_NEVER_STARTED: Final = "!has(oldSelf.status) || !has(oldSelf.status.epoch) || oldSelf.status.epoch == 0"
+"""An epoch is written before anything is started with it."""
 
 OF_MODELS: Final[dict[type[msgspec.Struct], list[Rule]]] = {
     StrategySpec: [
@@ -263,7 +265,7 @@ OF_KINDS: Final[dict[str, list[Rule]]] = {
     "Strategy": [
         _NAME,
         Rule(
-            f"self.spec.brokerRef.name == oldSelf.spec.brokerRef.name || ({_SUSPENDED})",
+            f"self.spec.brokerRef.name == oldSelf.spec.brokerRef.name || ({_SUSPENDED}) || {_NEVER_STARTED}",
             "brokerRef changes only while the Strategy is suspended "
             "(its orders and positions are on the old account: apply state: Suspended first)",
             at=".spec.brokerRef",

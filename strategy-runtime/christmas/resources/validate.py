@@ -56,7 +56,7 @@ def validate(
     for resource in given:
         old = before.get((type(resource), resource.metadata.name))
         if old is not None:
-            findings.extend(_change(old, resource))
+            findings.extend(_change(old, resource, brokers))
         if isinstance(resource, Broker):
             findings.extend(_broker(resource))
         else:
@@ -90,10 +90,12 @@ def _finder(resource: Resource) -> Callable[..., Finding]:
     return find
 
 
-def _change(old: Resource, new: Resource) -> Iterator[Finding]:
+def _change(old: Resource, new: Resource, brokers: Collection[str]) -> Iterator[Finding]:
+    """``brokers``: names of those that there are; on another nothing was ever traded."""
     find = _finder(new)
     if isinstance(old, Strategy) and isinstance(new, Strategy):
-        if old.spec.broker_ref != new.spec.broker_ref and old.spec.state != "Suspended":
+        moves = old.spec.broker_ref != new.spec.broker_ref and old.spec.broker_ref.name in brokers
+        if moves and old.spec.state != "Suspended":
             yield find(
                 ("spec", "brokerRef"),
                 "brokerRef changes only while the Strategy is suspended",

@@ -30,6 +30,11 @@ def test_the_broker_changes_only_while_suspended() -> None:
     assert not validate([MOVED], known=[PAPER, OTHER, with_spec(state="Suspended")], check_rule=no_fault)
 
 
+def test_a_broker_that_never_was_may_be_corrected_without_suspending() -> None:
+    misspelt = with_spec(broker_ref=BrokerRef(name="othre"))
+    assert not validate([MOVED], known=[PAPER, OTHER, misspelt], check_rule=no_fault)
+
+
 def test_the_type_of_a_broker_never_changes() -> None:
     found = [finding.what for finding in validate([LIVE], known=[PAPER], check_rule=no_fault)]
     assert "the type of a Broker never changes" in found

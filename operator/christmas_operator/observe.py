@@ -230,8 +230,8 @@ class Observer:
         if known is not None and known.versions == versions:
             return known.findings
         other = read_model(broker, Broker)[0] if broker is not None else None
-        known = [other] if other is not None else []
-        found = validate([model], known=known, check_rule=check_rule, check_builtin=check_builtin)
+        brokers = [other] if other is not None else []
+        found = validate([model], known=brokers, check_rule=check_rule, check_builtin=check_builtin)
         # That there is no Broker is told as what is missing: it may come.
         findings = _words(finding for finding in found if finding.path != ("spec", "brokerRef", "name"))
         self._judged[key] = _Judged(versions, findings)

@@ -84,6 +84,7 @@ class Gateways:
             halted=found.halts.get("", "") or found.halts.get(strategy.name, ""),
             account_halted="" in found.halts,
             blocked=found.blocked or "",
+            feed_silent=found.feed_silent or "",
             silent=silent,
             done=done,
         )
@@ -91,6 +92,10 @@ class Gateways:
     def blocked(self, broker: Key) -> str:
         talk = self._talks.get(broker)
         return (talk.exposure.blocked or "") if talk is not None and talk.exposure is not None else ""
+
+    def feed_silent(self, broker: Key) -> str:
+        talk = self._talks.get(broker)
+        return (talk.exposure.feed_silent or "") if talk is not None and talk.exposure is not None else ""
 
     def ask(self, key: Key, broker: Key) -> None:
         """Keep asking who is flat for ``key``, until `no_longer`."""
@@ -230,7 +235,11 @@ def _whom_it_concerns(talk: _Talk, before: Exposure | None, was_silent: str) -> 
     now = talk.exposure
     if now is None or before is None or was_silent:
         return list(talk.interested) if (now is None) != (before is None) or talk.silent != was_silent else []
-    everybody = now.blocked != before.blocked or now.halts.get("") != before.halts.get("")
+    everybody = (now.blocked, now.feed_silent, now.halts.get("")) != (
+        before.blocked,
+        before.feed_silent,
+        before.halts.get(""),
+    )
     return [
         key
         for key in talk.interested

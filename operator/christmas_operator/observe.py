@@ -176,6 +176,7 @@ class Observer:
             address=gateway_address(key.name, key.namespace),
             has_key=bool(self._permit_keys.identity(key)),
             blocked=self._gateways.blocked(key),
+            feed_silent=self._gateways.feed_silent(key),
             failure=self.failures.get(key, "") or ("" if context is not None else self._stores.problem),
         )
 

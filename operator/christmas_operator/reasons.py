@@ -52,6 +52,8 @@ RESUMING: Final = "Resuming"
 TERMINATING: Final = "Terminating"
 HALTED: Final = "Halted"
 BLOCKED: Final = "GatewayBlocked"
+FEED_SILENT: Final = "FeedSilent"
+"""A Broker's GatewayReady says so too."""
 GATEWAY_SILENT: Final = "GatewaySilent"
 NOT_TRADING: Final = "NotTrading"
 

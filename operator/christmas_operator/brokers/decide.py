@@ -123,12 +123,20 @@ def _gateway_ready(observed: Observed) -> Condition:
         return condition("GatewayReady", False, reasons.POD_STARTING, "the gateway's pod is being made")
     if pod.ready:
         return condition("GatewayReady", True, reasons.POD_READY)
+    if _only_feed_silent(observed):
+        return condition("GatewayReady", False, reasons.FEED_SILENT, observed.feed_silent)
     return condition("GatewayReady", False, pod.reason, pod.message)
 
 
+def _only_feed_silent(observed: Observed) -> bool:
+    """What it said of its feed before it fell is no news."""
+    is_up = observed.pod is not None and observed.pod.reason == reasons.POD_NOT_READY
+    return is_up and bool(observed.feed_silent) and not observed.blocked
+
+
 def _reconciled(observed: Observed) -> Condition:
-    """A gateway says that it is ready once it has reconciled with its venue."""
-    if observed.pod is not None and observed.pod.ready:
+    """A gateway says that it is ready once it has reconciled with its venue; a silent feed is something else."""
+    if observed.pod is not None and (observed.pod.ready or _only_feed_silent(observed)):
         return condition("Reconciled", True, reasons.RECONCILED)
     if observed.blocked:
         return condition("Reconciled", False, reasons.NOT_RECONCILED, observed.blocked)

@@ -36,5 +36,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     has_key: bool = False
     blocked: str = ""
     """Why its gateway takes no orders, as it tells itself."""
+    feed_silent: str = ""
+    """Why it takes no entries, as it tells itself: no prices come."""
     failure: str = ""
     """Why the last apply did not succeed."""

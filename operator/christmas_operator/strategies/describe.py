@@ -117,6 +117,8 @@ def _trading(observed: Observed, course: Course | None, *, epoch: int) -> Condit
         return no(reasons.HELD_FOR_UPDATE, "its gateway takes no entries until its update is through")
     if word.blocked:
         return no(reasons.BLOCKED, f"its gateway takes no orders: {word.blocked}")
+    if word.feed_silent:
+        return no(reasons.FEED_SILENT, f"its gateway takes no entries: {word.feed_silent}")
     if word.silent:
         return no(reasons.GATEWAY_SILENT, word.silent)
     return no(reasons.NOT_TRADING, "its pod is not ready")

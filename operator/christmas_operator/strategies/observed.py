@@ -27,6 +27,8 @@ class GatewayWord(msgspec.Struct, frozen=True, kw_only=True):
     """It takes none of anybody: ``halted`` says why."""
     blocked: str = ""
     """Why it takes no orders of anybody."""
+    feed_silent: str = ""
+    """Why it takes no entries of anybody: it is told no prices."""
     silent: str = ""
     """Why the last command was not answered."""
     done: frozenset[str] = frozenset()

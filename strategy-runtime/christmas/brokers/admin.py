@@ -62,6 +62,8 @@ class Exposure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Reasons by strategy: no entries until an update is through. Told beside halts, which are the user's."""
     blocked: str | None = None
     """Why the gateway takes no orders from anybody; None: it does."""
+    feed_silent: str | None = None
+    """Why it takes no entries from anybody, exits it does; None: it does."""
 
 
 async def command(

@@ -93,6 +93,11 @@ class ExchangeFeed(Spec, frozen=True, kw_only=True):
         dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=1024)]], Meta(max_length=32)
     ] = {}
     """Replaces the exchange's own addresses, by ccxt's names for them."""
+    silent_after: Annotated[
+        str, Meta(pattern=r"^([1-9][0-9]{0,6})(s|m|h|d)$", description="A span of whole seconds: 20s, 5m, 1h.")
+    ] = "20s"
+    """Without a print of any instrument for so long the feed counts as silent: it is connected to again, and no entries
+    are taken. Let it be longer than what is usual between two prints."""
 
 
 class FeedSpec(Spec, frozen=True, kw_only=True):

@@ -23,9 +23,9 @@ from tests.support.waiting import eventually
 BTC = "BTC/USDT"
 
 
-def feed(server: BinanceStandIn, *symbols: str, stale_after_s: float = 5.0) -> PublicExchangeFeed:
+def feed(server: BinanceStandIn, *symbols: str, silent_after_s: float = 5.0) -> PublicExchangeFeed:
     return PublicExchangeFeed(
-        "binanceusdm", symbols or (BTC,), urls=server.urls, stale_after_s=stale_after_s, shortest_back_off_s=0.05
+        "binanceusdm", symbols or (BTC,), urls=server.urls, silent_after_s=silent_after_s, shortest_back_off_s=0.05
     )
 
 
@@ -48,7 +48,7 @@ async def test_captured_trades_come_through_a_disconnect_repeats_and_silence(sha
         [(messages[:first], "drop"), (messages[first - 150 : second], "silence"), (messages[second - 50 :], "silence")]
     )
     async with server.running():
-        ticks = await take(feed(server, stale_after_s=1.0), len(messages))
+        ticks = await take(feed(server, silent_after_s=1.0), len(messages))
         await eventually(lambda: server.open_connections == 0, what="every connection is closed")
     assert ticks == list(read_trades(shared_data / FUTURES_BTC))
     assert server.subscribed == [["btcusdt@trade"]] * 3

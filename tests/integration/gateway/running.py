@@ -141,6 +141,17 @@ class Running:
         status = msgspec.json.decode(self.status_file.read_bytes(), type=ProcessStatus)
         return f"http://127.0.0.1:{status.http_port}{path}"
 
+    async def not_ready(self) -> str:
+        """Why, as soon as it has a reason."""
+        return await eventually(lambda: asyncio.to_thread(self._not_ready), within_s=20.0, what="a reason at /readyz")
+
+    def _not_ready(self) -> str:
+        try:
+            with urllib.request.urlopen(self.url("/readyz"), timeout=2):  # noqa: S310
+                return ""
+        except urllib.error.HTTPError as error:
+            return error.read().decode().strip()
+
     async def metrics(self) -> dict[str, float]:
         """Samples by their name and labels."""
         text = await asyncio.to_thread(self._fetch_metrics)
@@ -190,4 +201,18 @@ def buy(decided_us: int, *, number: int = 1, lots: int = 100, price: Decimal | N
         position_id=key,
         decided_us=decided_us,
         reason="a test",
+    )
+
+
+def sell(decided_us: int, of: OrderIntent, *, price: Decimal) -> OrderIntent:
+    """A limit that offers all that ``of`` bought."""
+    return msgspec.structs.replace(
+        of,
+        client_order_id=client_order_id("uid-scalper", decided_us, "sell", 1),
+        side="sell",
+        type="limit",
+        price=price,
+        purpose="exit",
+        position_id=of.position_id,
+        decided_us=decided_us,
     )

@@ -76,6 +76,7 @@ def closed_instrument() -> Instrument:
         (entry(lots=49, price=None), {}, "MinimumNotional"),
         (ENTRY, {"instrument": closed_instrument()}, "MarketClosed"),
         (ENTRY, {"halted": "by hand"}, "Halted"),
+        (ENTRY, {"feed_silent": "feed silent since 12:00:03 UTC"}, "StaleMarketData"),
         (ENTRY, {"last_price": None}, "StaleMarketData"),
         (ENTRY, {"now_us": NOW_US + 10_000_000}, None),
         (ENTRY, {"now_us": NOW_US + 10_000_001}, "StaleMarketData"),
@@ -132,6 +133,7 @@ def test_what_binds_entries_lets_exits_pass() -> None:
         strategy=spent,
         account=spent,
         halted="everything is wrong",
+        feed_silent="nobody knows any price",
         position=HELD,
     )
     assert evaluate(ENTRY, worst) is not None

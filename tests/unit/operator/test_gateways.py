@@ -23,6 +23,7 @@ class Gateway:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.told: list[str] = []
         self.holds: dict[str, str] = {}
+        self.feed_silent: str | None = None
         self.answers = True
         self.slow: list[asyncio.Event] = []
         """The next questions are answered when these are set, with what was true when they were asked."""
@@ -46,7 +47,7 @@ class Gateway:
         return CommandResult(ok=True, message="")
 
     async def _exposure(self, *_: object, **__: object) -> Exposure:
-        found = Exposure(holds=dict(self.holds))
+        found = Exposure(holds=dict(self.holds), feed_silent=self.feed_silent)
         if self.slow:
             await self.slow.pop(0).wait()
         return found
@@ -96,4 +97,17 @@ async def test_a_late_answer_does_not_undo_what_a_later_question_told(monkeypatc
     for _ in range(5):
         await asyncio.sleep(0)
     assert gateway.word.held
+    await gateway.gateways.close()
+
+
+async def test_a_silent_feed_is_news_for_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_ASK_EVERY_S", 0.01)
+    gateway = Gateway(monkeypatch)
+    gateway.gateways.ask(SCALPER, PAPER)
+    await eventually(lambda: gateway.woken == 1)
+    for silent in ("feed silent since 12:00:03 UTC", None):
+        gateway.feed_silent = silent
+        await eventually(lambda: gateway.word.feed_silent == (gateway.feed_silent or ""))
+        assert gateway.gateways.feed_silent(PAPER) == (silent or "")
+    assert gateway.woken >= 3
     await gateway.gateways.close()

@@ -14,8 +14,9 @@ from christmas.brokers.feeds.ccxt_exchange import exchange_class
 from christmas.brokers.feeds.error import FeedError
 from christmas.brokers.feeds.metrics import DUPLICATES, MESSAGES, QUEUE, RECONNECTS
 from christmas.market.raw import FeedTick
+from christmas.telemetry.cancelling import end
+from christmas.telemetry.steady import steady_us
 
-STALE_AFTER_S: Final = 20.0
 CONNECT_WITHIN_S: Final = 30.0
 CLOSE_WITHIN_S: Final = 5.0
 SHORTEST_BACK_OFF_S: Final = 0.5
@@ -24,6 +25,7 @@ QUEUED_BATCHES: Final = 1000
 KEPT_TRADES: Final = 10_000
 """What ccxt keeps of a symbol: more than come in while the event loop is busy elsewhere."""
 REMEMBERED_IDS: Final = 5_000
+_TROUBLE_MAXIMUM: Final = 200
 _logger = logging.getLogger(__name__)
 
 
@@ -44,10 +46,11 @@ class PublicExchangeFeed:
         symbols: Sequence[str],
         *,
         urls: Mapping[str, str],
-        stale_after_s: float = STALE_AFTER_S,
+        silent_after_s: float,
         shortest_back_off_s: float = SHORTEST_BACK_OFF_S,
     ) -> None:
         """``urls`` replaces entries of ccxt's ``urls['api']``; ``ws.linear`` names one within ``ws``.
+        ``silent_after_s``: without a trade for so long the connection is given up.
 
         Raises FeedError when ccxt is missing or does not know the exchange.
         """
@@ -55,13 +58,23 @@ class PublicExchangeFeed:
         self._class = exchange_class(exchange)
         self._symbols = tuple(symbols)
         self._urls = dict(urls)
-        self._stale_after_s = stale_after_s
+        self._silent_after_s = silent_after_s
         self._shortest_back_off_s = shortest_back_off_s
         self._queue: asyncio.Queue[list[FeedTick]] = asyncio.Queue(QUEUED_BATCHES)
         self._seen = {symbol: _Seen() for symbol in symbols}
         self._reader: asyncio.Task[None] | None = None
         self._received = 0
         self._closing = False
+        self._heard_us: int | None = None
+        self.trouble = ""
+        """Why it connects again; empty once a trade has come."""
+
+    def last_heard_us(self) -> int | None:
+        """When the exchange was last heard (`steady_us`), None: not yet. While nobody takes what came, that is now:
+        then it is not the exchange that is silent."""
+        if self._queue.full():
+            self._heard_us = steady_us()
+        return self._heard_us
 
     async def batches(self) -> AsyncIterator[Sequence[FeedTick]]:
         """Trades that one message, or several close together, brought. Raises FeedError."""
@@ -114,6 +127,7 @@ class PublicExchangeFeed:
                     raise FeedError(f"{self._name}: {error}") from error
                 failures = 0 if self._received > received else failures + 1
                 reason = "silent" if isinstance(error, _Silent) else "error"
+                self.trouble = str(error)[:_TROUBLE_MAXIMUM] or type(error).__name__
                 RECONNECTS.labels(reason).inc()
                 delay_s = self._back_off_s(failures)
                 _logger.warning(
@@ -142,9 +156,7 @@ class PublicExchangeFeed:
             done, _ = await asyncio.wait(watchers, return_when=asyncio.FIRST_COMPLETED)
             done.pop().result()
         finally:
-            for watcher in watchers:
-                watcher.cancel()
-            await asyncio.gather(*watchers, return_exceptions=True)
+            await end(*watchers)
             try:
                 async with asyncio.timeout(CLOSE_WITHIN_S):
                     await client.close()
@@ -152,19 +164,21 @@ class PublicExchangeFeed:
                 _logger.warning("exchange connection not closed", extra={"error": repr(error)[:300]})
 
     async def _guard(self, heard: asyncio.Queue[None]) -> None:
-        """Fail when no symbol has had a trade for too long."""
+        """Fail when no symbol has had a trade for too long, and it is not us who take none."""
         while True:
             try:
-                async with asyncio.timeout(self._stale_after_s):
+                async with asyncio.timeout(self._silent_after_s):
                     await heard.get()
             except TimeoutError:
-                raise _Silent(f"no trade for {self._stale_after_s} s") from None
+                if not self._queue.full():
+                    raise _Silent(f"no trade for {self._silent_after_s:g} s") from None
 
     async def _watch(self, client: Any, symbol: str, name: str, heard: asyncio.Queue[None]) -> None:
         messages = MESSAGES.labels("exchange")
         while True:
             trades = await client.watch_trades(name)
             messages.inc(len(trades))
+            self._heard_us, self.trouble = steady_us(), ""
             if heard.empty():
                 heard.put_nowait(None)
             batch = [tick for trade in trades if (tick := _as_tick(trade, symbol)) is not None]

@@ -12,7 +12,7 @@ from christmas.brokers.feeds.synthetic import SyntheticFeed
 from christmas.brokers.port import Feed
 from christmas.market.instrument import Instrument
 from christmas.resources import broker
-from christmas.resources.meta import fraction
+from christmas.resources.meta import duration_us, fraction
 
 
 def open_feed(
@@ -45,7 +45,12 @@ def open_feed(
             paced_from_us=paced_from_us,
         )
     if spec.exchange is not None:
-        return PublicExchangeFeed(spec.exchange.exchange, tuple(instruments), urls=spec.exchange.urls)
+        return PublicExchangeFeed(
+            spec.exchange.exchange,
+            tuple(instruments),
+            urls=spec.exchange.urls,
+            silent_after_s=duration_us(spec.exchange.silent_after) / 1e6,
+        )
     synthetic = spec.synthetic or broker.SyntheticFeed()
     return SyntheticFeed(
         tuple(instruments.values()),

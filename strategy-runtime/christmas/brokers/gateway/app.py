@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from christmas.brokers.feeds.error import FeedError
+from christmas.brokers.feeds.exchange import PublicExchangeFeed
 from christmas.brokers.feeds.open import open_feed
 from christmas.brokers.feeds.replay import ReplayFeed
 from christmas.brokers.feeds.synthetic import SyntheticFeed
@@ -28,6 +29,7 @@ from christmas.brokers.gateway.book import Book
 from christmas.brokers.gateway.budget import RequestBudget
 from christmas.brokers.gateway.commands import Commands
 from christmas.brokers.gateway.desk import Desk
+from christmas.brokers.gateway.feed_watch import FeedWatch, Silence
 from christmas.brokers.gateway.journal import Journal, JournalDamaged, JournalFailed
 from christmas.brokers.gateway.ledger import Ledger
 from christmas.brokers.gateway.lockstep import Lockstep
@@ -53,7 +55,8 @@ from christmas.market.writer import TickWriter
 from christmas.resources.broker import AccountLimits
 from christmas.resources.meta import duration_us, fraction
 from christmas.telemetry import crash
-from christmas.telemetry.events import AlertEvent, StateEvent
+from christmas.telemetry.cancelling import end
+from christmas.telemetry.events import AlertEvent, Severity, StateEvent
 from christmas.telemetry.priority import answer_at_once
 from christmas.telemetry.process import ProcessContext
 from christmas.telemetry.publisher import EventPublisher
@@ -170,6 +173,7 @@ class Gateway:
         self._blocked: str | None = "starting"
         self._waiting: str | None = None
         self._feed: Feed | None = None
+        self._silence = Silence()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def run(self) -> int:
@@ -198,6 +202,11 @@ class Gateway:
             market.counts.quarantined = state.refused
         await self._writer.start()
         drive = await self._drive(market, instruments, state)
+        if isinstance(self._feed, PublicExchangeFeed) and self._feed_spec.exchange is not None:
+            silent_after_us = duration_us(self._feed_spec.exchange.silent_after)
+            feed_watch = FeedWatch(instruments.values(), silent_after_us=silent_after_us, now_us=steady_us())
+            self._on_silence(feed_watch.look(steady_us(), None))
+            self._spawn(self._watch_feed(self._feed, feed_watch), "feed watch")
         self.server.opened.set()
         self._spawn(self._reconciler.run(), "reconciler")
         self._reconciler.request("start")
@@ -218,9 +227,7 @@ class Gateway:
         await self.desk.close()
         if self._outbox.sent < self.journal.sequence and not await self._outbox.flush(2.0):
             logger.warning("the journal goes to Redis at the next start", extra={"sent": self._outbox.sent})
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
         self._budget.close()
         await self._writer.close()
         await self._events.close()
@@ -348,9 +355,7 @@ class Gateway:
                     return 1
             return 0
         finally:
-            market_task.cancel()
-            stopping.cancel()
-            await asyncio.gather(market_task, stopping, return_exceptions=True)
+            await end(market_task, stopping)
 
     async def _after_market(self, task: asyncio.Task[None], market: Market) -> int:
         try:
@@ -452,7 +457,32 @@ class Gateway:
 
     def _show_readiness(self) -> None:
         # A replay that waits for its strategies is ready for them: only what keeps sessions from trading counts.
-        self._context.ready(self._blocked or self.desk.journal_waits or self._redis_away)
+        self._context.ready(self._blocked or self.desk.journal_waits or self._redis_away or self._silence.reason)
+
+    async def _watch_feed(self, feed: PublicExchangeFeed, watch: FeedWatch) -> None:
+        while True:
+            self._on_silence(watch.look(steady_us(), feed.last_heard_us(), feed.trouble))
+            await asyncio.sleep(_WATCH_EVERY_S)
+
+    def _on_silence(self, now: Silence) -> None:
+        before, self._silence = self._silence, now
+        metrics.FEED_SILENT.set(now.lasts_us / 1e6)
+        if now.holds != before.holds:
+            self.desk.feed_silent = now.holds
+            self.server.tell_trading()
+            self._show_readiness()
+        if now.since_us is not None and before.since_us is None:
+            self._tell_feed("warning", "FeedSilent", f"{now.reason}; no entries are taken")
+        elif now.since_us is None and before.since_us is not None:
+            self._tell_feed("info", "FeedBack", f"the feed was silent for {before.lasts_us / 1e6:.0f} s")
+
+    def _tell_feed(self, severity: Severity, reason: str, message: str) -> None:
+        logger.warning(message, extra={"reason": reason})
+        # The market's clock goes by prints, of which there may have been none at all.
+        name = self.broker.metadata.name
+        self._events.publish(
+            AlertEvent(time_us=steady_us(), broker=name, severity=severity, reason=reason, message=message)
+        )
 
     def _on_market_alert(self, reason: str, message: str) -> None:
         self._events.publish(

@@ -80,7 +80,13 @@ class Commands:
             if book.positions or book.live
         }
         holds = {name: hold.reason for name, hold in self._book.holds.items()}
-        return Exposure(strategies=exposed, halts=dict(self._book.halts), holds=holds, blocked=self._desk.blocked)
+        return Exposure(
+            strategies=exposed,
+            halts=dict(self._book.halts),
+            holds=holds,
+            blocked=self._desk.blocked,
+            feed_silent=self._desk.feed_silent,
+        )
 
     def _books(self, strategy: str | None) -> list[StrategyBook]:
         return [book for book in self._book.strategies.values() if strategy is None or book.name == strategy]

@@ -37,6 +37,7 @@ from christmas.brokers.port import (
 from christmas.execution.order import CancelIntent, OrderIntent, OrderStatus
 from christmas.market.instrument import Instrument
 from christmas.telemetry import crash
+from christmas.telemetry.cancelling import end
 from christmas.telemetry.events import AlertEvent, Event, Severity
 
 logger = logging.getLogger(__name__)
@@ -83,6 +84,8 @@ class Desk:
         """Why nothing is sent."""
         self.journal_waits: str | None = None
         """Why nothing can be written down; what cannot be written down is not sent either."""
+        self.feed_silent: str | None = None
+        """Why no entry is taken: the feed tells no prices. Exits go on."""
         self.flattening: set[str] = set()
         """Uids of strategies whose positions the gateway is closing itself."""
         self.on_trouble: Callable[[str], None] = lambda _reason: None
@@ -223,9 +226,7 @@ class Desk:
 
     async def close(self) -> None:
         """Stop seeing to orders; the journal knows what was under way."""
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
 
     async def request(
         self, name: str, strategy: str, priority: Priority, call: Callable[[], Coroutine[Any, Any, Any]]
@@ -296,6 +297,7 @@ class Desk:
                 position=book.position_view(mine, intent.position_id),
                 blocked=self.blocked or self.journal_waits,
                 halted=book.halted(owner.strategy),
+                feed_silent=self.feed_silent,
             ),
         )
 
@@ -365,7 +367,7 @@ class Desk:
         waited_us = self._quotes.clock_us - order.written_us
         if limits is not None and waited_us > limits.stale_after_us:
             return f"waited {waited_us / 1e6:.1f} s for the request budget"
-        return self._book.halted(order.strategy)
+        return self.feed_silent or self._book.halted(order.strategy)
 
     async def _clear_up(self, key: str) -> bool:
         """Ask until it is certain whether the venue has an order."""

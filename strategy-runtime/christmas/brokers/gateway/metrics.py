@@ -95,6 +95,11 @@ OUTBOX_SENT = Counter("christmas_gateway_outbox_entries_total", "Journal entries
 OUTBOX_WAITING = Gauge("christmas_gateway_outbox_waiting_entries", "Journal entries that Redis has not yet.")
 TICKS = Counter("christmas_gateway_ticks_total", "Prints that the feed handed over.")
 TICKS_REFUSED = Counter("christmas_gateway_ticks_refused_total", "Prints that were not passed on.", ["why"])
+FEED_SILENT = Gauge(
+    "christmas_gateway_feed_silent_seconds",
+    "How long no print has come from outside, once that is longer than feed.exchange.silentAfter; 0: the feed is not "
+    "silent, or its market is closed.",
+)
 MARKET_BATCH = Histogram(
     "christmas_gateway_market_batch_seconds",
     "From the receipt of a batch of prints until it is published and matched.",

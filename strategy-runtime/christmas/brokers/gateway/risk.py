@@ -74,6 +74,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     """Why nothing at all is sent (not reconciled)."""
     halted: str | None = None
     """Why no entry is taken."""
+    feed_silent: str | None = None
+    """Why the last price is nothing to go by, however young the market's clock makes it."""
 
 
 def evaluate(intent: OrderIntent, at: Situation) -> Denial | None:
@@ -121,6 +123,8 @@ def _entry(intent: OrderIntent, at: Situation, instrument: Instrument) -> Denial
     limits, mine = at.limits, at.strategy
     if at.halted is not None:
         return Denial("Halted", at.halted)
+    if at.feed_silent is not None:
+        return Denial("StaleMarketData", at.feed_silent)
     if at.last_price is None or at.now_us - at.last_tick_us > limits.stale_after_us:
         age = "no tick yet" if at.last_price is None else f"last tick {(at.now_us - at.last_tick_us) / 1e6:.1f} s old"
         return Denial("StaleMarketData", age)

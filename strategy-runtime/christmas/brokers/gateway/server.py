@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence, Set
@@ -47,6 +46,7 @@ from christmas.execution.protocol import (
     Welcome,
 )
 from christmas.telemetry import crash
+from christmas.telemetry.cancelling import end
 from christmas.telemetry.events import AlertEvent, Event, StateEvent
 from christmas.telemetry.listener import listen_at
 from christmas.telemetry.steady import steady_us
@@ -138,9 +138,7 @@ class Server:
         if self._handlers:
             await asyncio.wait(self._handlers, timeout=2.0)
         if self._beats is not None:
-            self._beats.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._beats
+            await end(self._beats)
 
     def are_there(self, expected: Set[str]) -> bool:
         """Whether all these strategies have a session."""
@@ -163,7 +161,8 @@ class Server:
 
     def why_not(self, strategy: str) -> str | None:
         """Why no entry of a strategy is taken, or None."""
-        return self._desk.blocked or self._desk.journal_waits or self._ledger.book.halted(strategy)
+        desk = self._desk
+        return desk.blocked or desk.journal_waits or desk.feed_silent or self._ledger.book.halted(strategy)
 
     @property
     def _is_lockstep(self) -> bool:

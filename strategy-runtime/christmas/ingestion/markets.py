@@ -21,6 +21,7 @@ from christmas.ingestion.retry import Attempts, Reason, keep_trying, sleep_until
 from christmas.ingestion.settings import MarketSettings, RecorderSettings
 from christmas.ingestion.tick_recorder import TickRecorder
 from christmas.market.announced import announced_markets
+from christmas.telemetry.cancelling import end
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ class MarketRecorder:
             _, late = await asyncio.wait(parts, timeout=STOP_WITHIN_S)
             for part in late:
                 logger.warning("stopped before all was recorded; it stays in Redis", extra={"part": part.get_name()})
-                part.cancel()
+            await end(*late)
 
     async def _register(self, attempts: Attempts) -> None:
         async with connect(self._stores.database_url, f"instruments-{self.market}") as connection:
@@ -139,8 +140,7 @@ class Markets:
         tasks = [task for _, task in self._followed.values()]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=STOP_WITHIN_S + 1)
-            for task in late:
-                task.cancel()
+            await end(*late)
 
 
 async def _in_turn(former: tuple[MarketRecorder, asyncio.Task[None]] | None, recorder: MarketRecorder) -> None:

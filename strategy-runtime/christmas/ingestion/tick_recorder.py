@@ -22,6 +22,7 @@ from christmas.ingestion.tick_store import BatchEncoder, EncodedBatch
 from christmas.market.stream import watermark_key
 from christmas.market.tick import MICROSECONDS_PER_SECOND
 from christmas.telemetry import crash
+from christmas.telemetry.cancelling import end
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -131,8 +132,7 @@ class TickRecorder:
                     await sleep_until(self._stopping, started + self._interval_s - time.monotonic())
         finally:
             if writing is not None:
-                writing.cancel()
-                await asyncio.gather(writing, return_exceptions=True)
+                await end(writing)
             await source.close()
 
     async def _next_batch(self, source: TickSource, encoder: BatchEncoder) -> ReadyBatch:

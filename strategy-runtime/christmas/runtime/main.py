@@ -39,6 +39,7 @@ from christmas.runtime.settings import EXIT_REFUSED, RuntimeSettings
 from christmas.runtime.status import StatusWriter
 from christmas.runtime.warm_up import load_history, recall_best_prices
 from christmas.telemetry import crash
+from christmas.telemetry.cancelling import end
 from christmas.telemetry.events import AlertEvent, SignalEvent, StateEvent
 from christmas.telemetry.memory import release_unused
 from christmas.telemetry.priority import yield_to_others
@@ -99,15 +100,10 @@ class Runtime:
                         task.result()
                 self._tasks = [task for task in self._tasks if not task.done()]
         finally:
-            stop.cancel()
-            await self._close(work)
+            await end(stop, work, *self._tasks)
+            await self._close()
 
-    async def _close(self, work: asyncio.Task[int]) -> None:
-        for task in (work, *self._tasks):
-            task.cancel()
-        for task in (work, *self._tasks):
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await task
+    async def _close(self) -> None:
         if self._reader is not None:
             await self._reader.close()
         if self._status is not None:

@@ -1,7 +1,7 @@
 """Kills of any process of a fleet at random, stores and their helpers included, repeatable by a seed.
 
-The seed decides how far the market is at each kill and which process it hits; what that process is doing in that
-moment is left to chance.
+The seed decides how far the market is at each kill and which process it hits, unless that one is in back-off; what it
+is doing in that moment is left to chance.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Final, NamedTuple
 
 import psutil
@@ -46,24 +46,45 @@ def plan(seed: int, strategies: Sequence[str], *, kills: int = 30, over_s: float
 
 
 def carry_out(run: FleetRun, kills: Sequence[Kill], *, within_s: float = 60.0) -> list[str]:
-    """Kill one after the other; what was killed. Each waits until its process is there (again).
+    """Kill one after the other, as many as planned; what was killed.
 
-    Raises ReplayFailed when the replay is over before all are done, or a process does not come back.
+    Nobody is waited for who is in back-off, or the replay could be over before the plan is: the next in the plan
+    whose process is there comes first, and when none is left of them, another one that is there dies in its place.
+    Raises ReplayFailed when the replay is over before all are done, or no process comes back.
     """
-    done: list[str] = []
-    for kill in kills:
-        time.sleep(kill.after_s)
+    left, done, dead = list(kills), list[str](), set[int]()
+    targets = tuple(dict.fromkeys(kill.target for kill in kills))
+    while left:
+        time.sleep(left[0].after_s)
         deadline = time.monotonic() + within_s
-        while (process := find(run, kill.target)) is None:
+        while (victim := _next_victim(run, left, targets, dead)) is None:
             if run.process.poll() is not None:
                 raise ReplayFailed(f"it was over after {len(done)} of {len(kills)} kills\n{run.words()}")
             if time.monotonic() > deadline:
-                raise ReplayFailed(f"{kill.target} did not come back within {within_s} s\n{run.words()}")
+                raise ReplayFailed(f"nobody came back within {within_s} s\n{run.words()}")
             time.sleep(0.02)
+        place, target, pid = victim
         with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGKILL)
-        done.append(kill.target)
+            os.kill(pid, signal.SIGKILL)
+        dead.add(pid)
+        done.append(target)
+        del left[place]
     return done
+
+
+def _next_victim(
+    run: FleetRun, left: Sequence[Kill], targets: Sequence[str], dead: Set[int]
+) -> tuple[int, str, int] | None:
+    """Which kill of those ``left`` comes next, whom it hits, and the process's id; None: nobody lives."""
+    planned = [(place, kill.target) for place, kill in enumerate(left)]
+    tried: set[str] = set()
+    for place, target in (*planned, *((0, target) for target in targets)):
+        if target not in tried:
+            tried.add(target)
+            process = find(run, target)
+            if process is not None and process.pid not in dead:
+                return place, target, process.pid
+    return None
 
 
 def find(run: FleetRun, target: str) -> psutil.Process | None:

@@ -5,12 +5,17 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from tests.chaos import kills
 from tests.chaos.replays import Outcome, Scene, Stores, crash_points_left, outcome_now, start, wrong
+from tests.integration.replay.fleet import FleetRun, ReplayFailed
 from tests.integration.replay.manifests import NAMES
 
 pytestmark = pytest.mark.timeout(400)
@@ -54,3 +59,42 @@ def test_a_plan_is_a_function_of_its_seed_and_hits_everybody() -> None:
         *("gateway", "recorder", "valkey", "postgres", "postgres-backend"),
         *(f"runtime-{name}" for name in NAMES),
     }
+
+
+class Fleet:
+    """Processes by name, each with the ids that it has one after the other; it is over when one has none left."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **lives: Sequence[int]) -> None:
+        self.lives = {name: list(pids) for name, pids in lives.items()}
+        self.killed: list[int] = []
+        self.process = SimpleNamespace(poll=lambda: None if any(self.lives.values()) else 0)
+        monkeypatch.setattr(os, "kill", lambda pid, _: self.killed.append(pid))
+        monkeypatch.setattr(kills, "find", self.find)
+
+    def find(self, _: object, target: str) -> SimpleNamespace | None:
+        """Who was killed is there a moment longer, and then the next one."""
+        pids = self.lives[target]
+        if pids and pids[0] in self.killed:
+            return SimpleNamespace(pid=pids.pop(0))
+        return SimpleNamespace(pid=pids[0]) if pids else None
+
+    def words(self) -> str:
+        return ""
+
+    def carry_out(self, *targets: str) -> list[str]:
+        return kills.carry_out(cast("FleetRun", self), [kills.Kill(target, 0.0) for target in targets])
+
+
+def test_a_plan_goes_on_with_those_who_live_while_one_is_in_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet = Fleet(monkeypatch, recorder=[1], gateway=[2, 3, 4], valkey=[5, 6])
+    assert fleet.carry_out("recorder", "recorder", "gateway", "valkey", "recorder") == [
+        *("recorder", "gateway", "valkey"),
+        # Nobody of the plan is there any more: others die in its place.
+        *("gateway", "valkey"),
+    ]
+    assert fleet.killed == [1, 2, 5, 3, 6]
+
+
+def test_a_replay_that_is_over_before_its_plan_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ReplayFailed, match="it was over after 1 of 2 kills"):
+        Fleet(monkeypatch, recorder=[1]).carry_out("recorder", "recorder")

@@ -16,6 +16,7 @@ from christmas.audit.difference import AuditReport, Difference, Looked, Store, S
 from christmas.audit.journal_checks import fold_journal, sequence_gaps
 from christmas.audit.journal_file import StoreUnreadable, read_journal, read_venue
 from christmas.audit.places import Account, received_ticks
+from christmas.audit.policies import policies_of
 from christmas.audit.summary import summarise
 from christmas.audit.venue_checks import compare_balance, compare_venue
 from christmas.brokers import admin
@@ -71,7 +72,8 @@ def compare(books: AccountBooks) -> tuple[list[Difference], list[StrategyBooks]]
         found += check_ticks(broker, database, received_ticks(account))
     if journal is None:
         return found, []
-    fold, wrong = fold_journal(broker, journal, account.policies)
+    policies = policies_of(journal, account.policies, account.named_policies, account.assumed_policy)
+    fold, wrong = fold_journal(broker, journal, policies)
     found += sequence_gaps(broker, journal)
     found += wrong
     results, odd = summarise(broker, fold)
@@ -82,7 +84,7 @@ def compare(books: AccountBooks) -> tuple[list[Difference], list[StrategyBooks]]
         found += compare_balance(broker, fold, books.venue)
     if database is not None:
         found += compare_journals(broker, journal, database)
-        projected, _ = fold_journal(broker, journal, account.policies, until=database.watermark)
+        projected, _ = fold_journal(broker, journal, policies, until=database.watermark)
         found += compare_projection(broker, projected, database)
     return found, results
 

@@ -143,3 +143,5 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """How a strategy's positions end, by its manifest."""
 
     policy: str
+    assumed: bool = False
+    """There is no manifest: it is the policy of those that name none."""

@@ -21,6 +21,7 @@ from christmas.execution.journal import (
 from christmas.execution.order import OrderStatus
 
 _KEEP = "keep the journal as it is, and compare with the venue's own statement"
+_ASSUMED = "judged as NoLoss, the default, for want of its manifest: name another with --policy NAME=StopLoss"
 _REPORT = "please report it with the lines of the journal around this place"
 
 
@@ -53,7 +54,7 @@ class PositionFold(msgspec.Struct, kw_only=True):
     fees: Decimal = Decimal(0)
     breaks_policy: str | None = None
     """Of any of its exits."""
-    policy: str | None = None
+    policy: Policy | None = None
 
 
 class JournalFold(msgspec.Struct, kw_only=True):
@@ -199,18 +200,19 @@ class _Folding:
         if position is None:
             self._wrong("journal.exit-without-position", line, "a position that was bought", intent.position_id)
             return
-        known = self._policies.get(entry.strategy_uid)
-        position.policy = position.policy or (known.policy if known is not None else None)
+        policy = position.policy = position.policy or self._policies.get(entry.strategy_uid)
         if intent.breaks_policy is not None:
             position.breaks_policy = position.breaks_policy or intent.breaks_policy
             return
-        if position.policy != "NoLoss" or not position.bought:
+        if policy is None or policy.policy != "NoLoss" or not position.bought:
             return
+        mend = _mend(policy)
         if intent.price is None:
-            self._wrong("noloss.exit", line, "a limit at or above break-even", "a market order")
+            self._wrong("noloss.exit", line, "a limit at or above break-even", "a market order", mend)
         elif intent.price * entry.lot_size * position.bought <= position.paid:
             least = position.paid / (entry.lot_size * position.bought)
-            self._wrong("noloss.exit", line, f"a limit above {least:.10f}, break-even", f"a limit of {intent.price}")
+            found = f"a limit of {intent.price}"
+            self._wrong("noloss.exit", line, f"a limit above {least:.10f}, break-even", found, mend)
 
     def _changed(self, line: Line, entry: OrderChanged) -> None:
         order = self.fold.orders.get(entry.client_order_id)
@@ -301,8 +303,8 @@ class _Folding:
         speaker.epoch, speaker.instance = entry.epoch, entry.instance
 
     def _end(self, position_id: str, position: PositionFold) -> None:
-        result = position.received - position.paid
-        if position.bought != position.sold or position.policy != "NoLoss" or result >= 0:
+        result, policy = position.received - position.paid, position.policy
+        if position.bought != position.sold or policy is None or policy.policy != "NoLoss" or result >= 0:
             return
         place = f"{self._broker}/journal position {position_id} of {position.strategy}"
         if position.breaks_policy is None:
@@ -312,7 +314,7 @@ class _Folding:
                     place=place,
                     expected="no loss: policy NoLoss, and no limit broke it",
                     found=f"a loss of {-result}",
-                    mend=_REPORT,
+                    mend=_mend(policy),
                 )
             )
         else:
@@ -333,6 +335,10 @@ def _wrong(  # noqa: PLR0917 (one sentence's parts)
     return Difference(
         kind=kind, place=f"{broker}/journal entry {line.sequence}", expected=expected, found=found, mend=mend
     )
+
+
+def _mend(policy: Policy) -> str:
+    return _ASSUMED if policy.assumed else _REPORT
 
 
 def _words(values: tuple[object, ...]) -> str:

@@ -35,6 +35,10 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     database_url: str | None = None
     policies: dict[str, Policy] = {}
     """By strategy uid."""
+    named_policies: dict[str, Policy] = {}
+    """By the strategy's name, before those by uid."""
+    assumed_policy: Policy | None = None
+    """Of strategies whose manifest is not known; None: nothing is said of how their positions end."""
 
 
 class _Ended(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +64,18 @@ def replays(state: Path) -> list[Path]:
     """The folders of the replays that were run with this state, the last one last."""
     found = [path for path in (state / "replays").glob("*") if (path / "processes").is_dir()]
     return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
+
+
+def manifests_beside(journal: Path) -> dict[str, Policy]:
+    """Policies by strategy uid, of the state folder that a journal lies in; none for a copy elsewhere.
+
+    Raises StoreUnreadable for a damaged manifest.
+    """
+    folder = journal.resolve().parent
+    try:
+        return _policies(folder.parent.parent) if folder.parent.name == "data" else {}
+    except (msgspec.MsgspecError, OSError) as error:
+        raise StoreUnreadable(str(error), "copy the journal elsewhere, and name the policy with --policy") from error
 
 
 def received_ticks(account: Account) -> int | None:

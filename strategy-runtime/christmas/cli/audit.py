@@ -6,21 +6,36 @@ import asyncio
 import os
 import sys
 from pathlib import Path
+from typing import Final, get_args
 
 import click
 import msgspec
 
 from christmas.audit.audit import audit as run_audit
+from christmas.audit.books import Policy
 from christmas.audit.difference import AuditReport
 from christmas.audit.journal_file import StoreUnreadable
-from christmas.audit.places import VENUE, Account, find_accounts, replays
+from christmas.audit.places import VENUE, Account, find_accounts, manifests_beside, replays
 from christmas.cli.borrowed_store import borrowed_database, has_database
 from christmas.cli.client import state_folder
 from christmas.cli.options import output_option, state_option
 from christmas.cli.output import Table, as_json, as_yaml, render
 from christmas.fleet.state import StateFolder
+from christmas.resources.strategy import Exit, ExitPolicy
 
 COULD_NOT_LOOK = 2
+_POLICIES: Final[tuple[str, ...]] = get_args(ExitPolicy)
+
+
+def _policies(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, Policy]:
+    """``STRATEGY=POLICY``, as often as there are strategies. Raises click.BadParameter."""
+    found = {}
+    for value in values:
+        name, _, policy = value.partition("=")
+        if not name or policy not in _POLICIES:
+            raise click.BadParameter(f"{value!r} is not STRATEGY=POLICY, with one of {', '.join(_POLICIES)}")
+        found[name] = Policy(policy=policy)
+    return found
 
 
 @click.command()
@@ -34,6 +49,14 @@ COULD_NOT_LOOK = 2
     "journal_file",
     type=click.Path(dir_okay=False, path_type=Path),
     help="This journal.sqlite, with the venue.sqlite beside it if there is one, instead of a state folder's.",
+)
+@click.option(
+    "--policy",
+    "policies",
+    multiple=True,
+    metavar="STRATEGY=POLICY",
+    callback=_policies,
+    help="With --journal: a strategy's exit policy. Default: its manifest's, in a state folder; else NoLoss.",
 )
 @click.option("--market", help="With --journal: the account's name in the database. Default: the Broker's.")
 @click.option("--database-url", help="Default: $DATABASE_URL, else the one that the recorder was started with.")
@@ -50,6 +73,7 @@ def audit(
     broker: str | None,
     replay_id: str | None,
     journal_file: Path | None,
+    policies: dict[str, Policy],
     market: str | None,
     database_url: str | None,
     start_database: bool,
@@ -65,10 +89,10 @@ def audit(
         if journal_file is not None:
             if start_database:
                 raise click.UsageError("--start-database belongs to a state folder; name --database-url")
-            report = asyncio.run(run_audit([_by_file(journal_file, broker, market, url)], running=False))
+            report = asyncio.run(run_audit([_by_file(journal_file, broker, market, url, policies)], running=False))
         else:
-            if market is not None:
-                raise click.UsageError("--market belongs to --journal")
+            if market is not None or policies:
+                raise click.UsageError(f"--{'policy' if policies else 'market'} belongs to --journal")
             state = _state(state_path, replay_id)
             accounts = _by_state(state, broker, url)
             report = asyncio.run(_audit_state(state, accounts, start_database=start_database))
@@ -79,7 +103,9 @@ def audit(
     sys.exit(report.exit_code)
 
 
-def _by_file(journal: Path, broker: str | None, market: str | None, url: str | None) -> Account:
+def _by_file(
+    journal: Path, broker: str | None, market: str | None, url: str | None, policies: dict[str, Policy]
+) -> Account:
     name = broker or (market or "").partition(".")[0] or journal.resolve().parent.name.removeprefix("gateway-")
     venue = journal.with_name(VENUE)
     return Account(
@@ -88,6 +114,9 @@ def _by_file(journal: Path, broker: str | None, market: str | None, url: str | N
         journal=journal,
         venue=venue if venue.exists() else None,
         database_url=url,
+        policies=manifests_beside(journal),
+        named_policies=policies,
+        assumed_policy=Policy(policy=Exit().policy, assumed=True),
     )
 
 

@@ -82,10 +82,13 @@ class Capital(Spec, frozen=True, kw_only=True):
     """Open at the same time."""
 
 
+ExitPolicy = Literal["NoLoss", "StopLoss", "Trailing"]
+
+
 class Exit(Spec, frozen=True, kw_only=True):
     """How positions end. NoLoss never closes below break-even, unless a limit written here breaks it."""
 
-    policy: Literal["NoLoss", "StopLoss", "Trailing"] = "NoLoss"
+    policy: ExitPolicy = "NoLoss"
     """NoLoss sells at a profit or not at all; StopLoss and Trailing also sell at a loss."""
     minimum_profit: Percent = "0.05%"
     """Net of both fees, on the entry's notional."""

@@ -8,11 +8,12 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from christmas.audit.books import Balance, DatabaseBook, JournalBook, SymbolTicks, VenueBook
+from christmas.audit.books import Balance, DatabaseBook, JournalBook, Policy, SymbolTicks, VenueBook
 from christmas.audit.database_checks import check_ticks, compare_journals, compare_projection
 from christmas.audit.difference import AuditReport, Difference, Looked, persisting
 from christmas.audit.ids import OrderIdCheck
 from christmas.audit.journal_checks import fold_journal, sequence_gaps
+from christmas.audit.policies import policies_of
 from christmas.audit.summary import summarise
 from christmas.audit.venue_checks import compare_balance, compare_venue
 from christmas.execution.journal import JournalEntry
@@ -106,6 +107,38 @@ JOURNALS: dict[str, tuple[Callable[[Told], Told], set[str]]] = {
         {"noloss.broken"},
     ),
 }
+
+
+def _kinds_by(policies: dict[str, Policy]) -> set[str]:
+    """Of a position that was closed with a loss, and by no limit of the user's."""
+    told = story.entries()
+    losing = [*told[:6], LOSING, told[7], story.filled("sell", price=Decimal(100)), told[9]]
+    fold, wrong = fold_journal("paper", story.journal(losing), policies)
+    return {each.kind for each in [*wrong, *summarise("paper", fold)[1]]}
+
+
+@pytest.mark.parametrize(
+    ("by_uid", "by_name", "assumed", "is_wrong"),
+    [
+        ({}, {}, None, False),
+        ({}, {}, "NoLoss", True),
+        ({story.UID: "StopLoss"}, {}, "NoLoss", False),
+        ({story.UID: "NoLoss"}, {}, None, True),
+        ({story.UID: "NoLoss"}, {"one": "Trailing"}, "NoLoss", False),
+        ({}, {"one": "NoLoss"}, None, True),
+        ({"another": "StopLoss"}, {"another": "StopLoss"}, "NoLoss", True),
+    ],
+)
+def test_a_name_goes_before_a_manifest_and_that_before_the_default(
+    by_uid: dict[str, str], by_name: dict[str, str], assumed: str | None, *, is_wrong: bool
+) -> None:
+    policies = policies_of(
+        story.journal(),
+        {uid: Policy(policy=policy) for uid, policy in by_uid.items()},
+        {name: Policy(policy=policy) for name, policy in by_name.items()},
+        None if assumed is None else Policy(policy=assumed, assumed=True),
+    )
+    assert _kinds_by(policies) == ({"noloss.exit", "noloss.loss"} if is_wrong else set())
 
 
 @pytest.mark.parametrize("what", JOURNALS)

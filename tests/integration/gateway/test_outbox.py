@@ -96,6 +96,38 @@ async def test_a_redis_that_lost_its_newest_entries_gets_them_again(tmp_path: Pa
         server.close()
 
 
+@pytest.mark.parametrize("lost", [[31], [31, 32, 33], [40], list(range(31, 51))])
+async def test_a_redis_that_lost_entries_out_of_the_midst_gets_all_again_when_the_recorder_comes_to_the_hole(
+    journal: Journal, redis_client: redis_asyncio.Redis, lost: list[int]
+) -> None:
+    outbox = Outbox(redis_client, journal, "paper")
+    journal.append(halts(50))
+    await journal.flushed()
+    assert await outbox.pump() == 50
+    await redis_client.xtrim(STREAM, minid="31-0")
+    await redis_client.set(acked_key("paper"), 30)
+    await redis_client.xdel(STREAM, *(f"{number}-0" for number in lost))
+    # The recorder stores what is before the hole, and trims it.
+    await redis_client.set(acked_key("paper"), lost[0] - 1)
+    await redis_client.xtrim(STREAM, minid=f"{lost[0]}-0")
+    assert await outbox.pump() == 51 - lost[0]
+    assert await sequences(redis_client) == list(range(lost[0], 51))
+    assert await outbox.pump() == 0
+
+
+async def test_a_hole_that_the_journal_cannot_fill_stays_as_it_is(
+    journal: Journal, redis_client: redis_asyncio.Redis
+) -> None:
+    await redis_client.xadd(STREAM, {"e": b"{}"}, id="41-0")
+    await redis_client.set(acked_key("paper"), 30)
+    outbox = Outbox(redis_client, journal, "paper")
+    await outbox.prepare(is_replay=False)
+    assert journal.append(halts(1))[0].sequence == 42
+    await journal.flushed()
+    assert await outbox.pump() == 1
+    assert [identity for identity, _ in await redis_client.xrange(STREAM)] == [b"41-0", b"42-0"]
+
+
 async def test_a_new_journal_numbers_above_an_old_stream(journal: Journal, redis_client: redis_asyncio.Redis) -> None:
     await redis_client.xadd(STREAM, {"e": b"{}"}, id="41-0")
     await redis_client.set(acked_key("paper"), 40)

@@ -3,7 +3,8 @@
 An entry's stream id is its sequence, so a second writing of it is refused by Redis itself. Before
 each batch the stream is asked for its last id within the same transaction: a Redis that has lost
 data (flushed, restored from an old copy) is noticed before a gap is written, and the pump goes back
-to what the recorder has acknowledged.
+to what the recorder has acknowledged. A stream that does not begin there has lost entries out of its
+midst; a stream cannot be mended behind its last id, so it is written anew.
 """
 
 from __future__ import annotations
@@ -111,14 +112,19 @@ class Outbox:
         """Write one batch; how many entries that was."""
         async with self._redis.pipeline(transaction=True) as pipe:
             await pipe.watch(self._stream)
-            last = await self._last_id(pipe)
+            first, last = await self._ends(pipe)
             await self._note_acked()
             resume = max(last, self._acked)
+            has_hole = last > self._acked and first != self._acked + 1 and self._has(self._acked + 1)
+            if has_hole:
+                resume = self._acked
             if resume < self.sent:
                 logger.warning("Redis has lost journal entries; they are written again", extra={"has": resume})
             entries = self._journal.read_after(resume, _BATCH)
             if entries:
                 pipe.multi()  # type: ignore[no-untyped-call]
+                if has_hole:
+                    pipe.delete(self._stream)
                 for sequence, body in entries:
                     pipe.xadd(self._stream, {"e": body}, id=f"{sequence}-0")
                 crash.point("gateway.outbox.write")
@@ -141,13 +147,25 @@ class Outbox:
     async def _read_acked(self) -> int:
         return int(await self._redis.get(self._acked_key) or 0)
 
-    async def _last_id(self, client: Redis | None = None) -> int:
-        """The stream's last id ever given, 0 when it is not there."""
+    def _has(self, sequence: int) -> bool:
+        """Whether the journal can still tell an entry."""
+        found = self._journal.read_after(sequence - 1, 1)
+        return bool(found) and found[0][0] == sequence
+
+    async def _last_id(self) -> int:
+        return (await self._ends(self._redis))[1]
+
+    async def _ends(self, client: Redis) -> tuple[int, int]:
+        """The first id in the stream (0: it is empty), and the last one ever given (0: it is not there)."""
         try:
-            info = await (client or self._redis).xinfo_stream(self._stream)
+            info = await client.xinfo_stream(self._stream)
         except ResponseError as error:
             if "no such key" in str(error).lower():
-                return 0
+                return 0, 0
             raise
-        last = info["last-generated-id"]
-        return int((last.decode() if isinstance(last, bytes) else last).partition("-")[0])
+        first = info["first-entry"]
+        return _sequence(first[0]) if first else 0, _sequence(info["last-generated-id"])
+
+
+def _sequence(identity: bytes | str) -> int:
+    return int((identity.decode() if isinstance(identity, bytes) else identity).partition("-")[0])

@@ -24,7 +24,7 @@ from christmas_operator.actions import (
     WriteStatus,
 )
 from christmas_operator.keys import ObjectName
-from christmas_operator.plan import ROLLING
+from christmas_operator.plan import ROLLING, Plan
 from christmas_operator.strategies.describe import must_resume, status_of, unchanged
 from christmas_operator.strategies.hold import Hold, hold_of
 from christmas_operator.strategies.observed import Observed
@@ -119,6 +119,8 @@ def _suspend(observed: Observed, epoch: int, now: float) -> list[Action]:
     actions = _repair(observed, plan.objects, epoch, now)
     workload = stateful_set(observed)
     stopped = observed.pod is None and workload is not None and workload.replicas == 0
+    if stopped:
+        actions += _stale(observed, plan)
     if stopped and not is_wound_down(observed) and observed.can_reach_gateway:
         actions.append(AtGateway(wind_down_command(observed), epoch, "suspended"))
     return actions
@@ -203,6 +205,10 @@ def _prune(observed: Observed) -> list[Action]:
     plan, pod = observed.plan, observed.pod
     if plan is None or pod is None or not pod.ready or pod.input_hash != plan.roll_hash:
         return []
+    return _stale(observed, plan)
+
+
+def _stale(observed: Observed, plan: Plan) -> list[Action]:
     stale = tuple(name for name, live in observed.owned.items() if name not in plan.objects and not live.deleting)
     return [Remove(stale)] if stale else []
 

@@ -242,6 +242,19 @@ def test_what_earlier_versions_were_made_of_goes_when_the_present_one_is_up() ->
     assert len([name for name in world.owned if name.kind == "ConfigMap"]) == 1
 
 
+def test_what_earlier_versions_were_made_of_goes_while_it_is_suspended_too() -> None:
+    world = running()
+    world.edit(**{"spec.state": "Suspended"})
+    world.settle()
+    for amount in ("101", "102", "103"):
+        world.edit(**{"spec.capital.perTrade": amount})
+        world.settle()
+        assert len([name for name in world.owned if name.kind == "ConfigMap"]) == 1
+    world.edit(**{"spec.state": "Running"})
+    world.settle()
+    assert world.status.phase == "Running"
+
+
 def deleting(**changes: Any) -> World:
     world = running(**changes)
     world.deleted_at = world.now

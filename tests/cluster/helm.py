@@ -104,11 +104,11 @@ class Namespace:
         return self._helm("test", RELEASE, "--logs", "--timeout", "300s")
 
     def _helm(self, *arguments: str) -> str:
-        """Its operator looks at this namespace only: others may be at work on the same cluster."""
+        """Its operator looks at this namespace only, if nothing else is said: others may be at work on the cluster."""
         values: tuple[str, ...] = ()
         if arguments[0] in {"install", "upgrade"}:
             values = ("--set", "operator.clusterWide=false", *os.environ.get("CHRISTMAS_TEST_HELM_ARGS", "").split())
-        return run("helm", "-n", self.name, *arguments, *values, within_s=400)
+        return run("helm", "-n", self.name, arguments[0], *values, *arguments[1:], within_s=400)
 
     # --- the namespace -----------------------------------------------------------------------
 

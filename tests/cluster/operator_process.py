@@ -17,6 +17,8 @@ import yaml
 from tests.cluster.helm import CHART, Namespace, run
 from tests.support.waiting import eventually_sync
 
+LEASE_S = 6
+
 
 def grant(namespace: str) -> None:
     """The chart's ServiceAccount, Roles and bindings, for this namespace alone, and its Lease."""
@@ -63,7 +65,7 @@ class OperatorProcess:
             "watch_namespaces": [namespace.name],
             "status_file": str(self._status),
             "kubeconfig": str(kubeconfig(namespace.name, folder / "kubeconfig")),
-            "lease_seconds": 6,
+            "lease_seconds": LEASE_S,
             **settings,
         }
         self._settings.write_text(json.dumps(values))

@@ -4,18 +4,41 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
+from tests.cluster.command_line import christmas
 from tests.cluster.helm import ROOT, CommandFailed, Namespace, require_cluster, run
+from tests.cluster.trading import Trading
+from tests.cluster.watching import Watch
 from tests.support.waiting import eventually_sync
 
 pytestmark = pytest.mark.timeout(420)
 
 NAMESPACE = "christmas-chart"
+ELSEWHERE = "christmas-chart-elsewhere"
+LEASE_S = 12
 STRATEGY_READY_S = 30.0
 TRIED_BY_HELM_TEST = {"config|get", "flushall", "markets", f"ticks:{NAMESPACE}.paper:X"}
+IN_TURNS = """
+from decimal import Decimal
+from christmas.execution.strategies.base import Strategy
+
+class InTurns(Strategy):
+    every = 16
+
+    def on_start(self):
+        self.bars = 0
+
+    def on_bar(self, bar):
+        if self.bars % self.every == 0:
+            self.buy(limit=bar.close * Decimal("1.001"), reason="its turn")
+        self.bars += 1
+"""
 REACHES = """
 import socket
 for host, port in {targets}:
@@ -48,6 +71,54 @@ def scalper(chart: Namespace) -> str:
     return "strategy-btc-scalper-0"
 
 
+@pytest.fixture(scope="module")
+def trading(chart: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Trading:
+    """What the database says of Strategies."""
+    return Trading(chart, tmp_path_factory.mktemp("trading"))
+
+
+@pytest.fixture(scope="module")
+def momentum(chart: Namespace, trading: Trading, scalper: str) -> str:
+    """The example with code in its manifest, once it holds something; its name."""
+    chart.kubectl("apply", "-f", str(ROOT / "examples" / "btc-momentum.yaml"))
+    eventually_sync(lambda: chart.is_ready("strategy", "btc-momentum"), within_s=STRATEGY_READY_S, every_s=0.25)
+    eventually_sync(lambda: trading.orders("btc-momentum") > 0, within_s=90, every_s=1, what="an order in TimescaleDB")
+    return "btc-momentum"
+
+
+class Before(NamedTuple):
+    """What an upgrade must not change."""
+
+    stores: dict[str, str]
+    ticks: int
+    pods: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def upgraded(chart: Namespace, trading: Trading, scalper: str) -> Iterator[Before]:
+    """What there was before the upgrade to two operators, which look after other namespaces, too."""
+    elsewhere = Namespace(ELSEWHERE)
+    elsewhere.create()
+    try:
+        pods = (scalper, "gateway-paper-0", "christmas-redis-0")
+        ticks = int(chart.query("SELECT count(*) FROM ticks"))
+        before = Before(chart.stores(), ticks, {pod: trading.uid(pod) for pod in pods})
+        chart.upgrade(
+            "--set", f"recorder.retentionDays=7,operator.replicas=2,operator.leaseSeconds={LEASE_S}",
+            "--set", f"operator.clusterWide={'true' if nobody_else_is_here() else 'false'}",
+            "--set", f"operator.namespaces={{{NAMESPACE},{ELSEWHERE}}}",
+        )  # fmt: skip
+        yield before
+    finally:
+        elsewhere.remove()
+
+
+def nobody_else_is_here() -> bool:
+    """Whether an operator for the whole cluster would take nobody's Strategies: otherwise it gets two Roles instead."""
+    listed = json.loads(run("kubectl", "get", "strategies,brokers", "-A", "-o", "json"))["items"]
+    return {one["metadata"]["namespace"] for one in listed} <= {NAMESPACE, ELSEWHERE}
+
+
 def reached(chart: Namespace, pod: str, *targets: tuple[str, int]) -> dict[str, str]:
     lines = chart.python(pod, REACHES.format(targets=list(targets))).split("\n")
     return {f"{host}:{port}": state for host, port, state in (line.split() for line in lines if line)}
@@ -76,11 +147,123 @@ def test_an_example_is_ready_in_time_and_its_ticks_are_recorded(chart: Namespace
     eventually_sync(lambda: int(chart.query("SELECT count(*) FROM ticks")) > before, within_s=15, every_s=0.5)
 
 
-def test_code_in_a_manifest_trades_and_its_fills_are_recorded(chart: Namespace, scalper: str) -> None:
-    chart.kubectl("apply", "-f", str(ROOT / "examples" / "btc-momentum.yaml"))
-    eventually_sync(lambda: chart.is_ready("strategy", "btc-momentum"), within_s=STRATEGY_READY_S, every_s=0.25)
+def test_code_in_a_manifest_trades_and_its_fills_are_recorded(chart: Namespace, momentum: str) -> None:
     fills = "SELECT count(*) FROM fills WHERE strategy = 'btc-momentum'"
     eventually_sync(lambda: int(chart.query(fills)) > 0, within_s=90, every_s=1, what="a fill in TimescaleDB")
+
+
+def test_an_update_that_waits_for_being_flat_holds_entries_and_rolls_by_itself(
+    chart: Namespace, trading: Trading, tmp_path: Path
+) -> None:
+    spec: dict[str, Any] = {
+        "brokerRef": {"name": "paper"},
+        "symbols": ["BTC/USDT"],
+        "timeframe": "1s",
+        "code": {"source": IN_TURNS, "class": "InTurns"},
+        "capital": {"amount": "1000", "perTrade": "50"},
+        "exit": {"maximumAge": "7s"},
+        "updatePolicy": "WhenFlat",
+    }
+    in_turns = {"apiVersion": "christmas.dev/v1alpha1", "kind": "Strategy", "metadata": {"name": "in-turns"}}
+    trading.apply({**in_turns, "spec": spec})
+    eventually_sync(lambda: trading.held_lots("in-turns") > 0, within_s=60, every_s=0.3, what="it holds a position")
+    with Watch(chart, "strategy", "in-turns", tmp_path) as watch:
+        trading.patch("in-turns", capital={"perTrade": "60"})
+        of_two = "SELECT count(*) FROM orders WHERE strategy = 'in-turns' AND epoch = 2"
+        eventually_sync(lambda: int(chart.query(of_two)) > 0, within_s=90, every_s=0.5, what="it trades again")
+        trading.ready("in-turns")
+        eventually_sync(lambda: not trading.condition("in-turns", "EntriesHeld"), within_s=15, every_s=0.2)
+        seen = watch.statuses()
+    assert not trading.condition("in-turns", "ConfigDrift")
+    told: list[tuple[int, str, str]] = []
+    for status in seen:
+        reason = {one["type"]: one["reason"] for one in status.get("conditions", ()) if one["status"] == "True"}
+        step = (status.get("epoch", 0), reason.get("ConfigDrift", ""), reason.get("EntriesHeld", ""))
+        if step not in told[-1:]:
+            told.append(step)
+    steps = iter(told)
+    for step in (
+        (1, "", ""),
+        (1, "WaitsForFlat", ""),
+        (1, "WaitsForFlat", "HeldForUpdate"),
+        (2, "", "HeldForUpdate"),
+        (2, "", ""),
+    ):
+        assert step in steps, (step, told)
+    lots = "sum(CASE side WHEN 'buy' THEN filled_lots ELSE -filled_lots END)"
+    of_one = f"SELECT {lots} FROM orders WHERE strategy = 'in-turns' AND epoch = 1"  # noqa: S608
+    assert int(chart.query(of_one)) == 0, "it was flat when it was rolled"
+    chart.kubectl("delete", "strategy", "in-turns", "--wait=false")
+
+
+def test_the_command_line_shows_what_the_fleet_does(chart: Namespace, trading: Trading, momentum: str) -> None:
+    def told(*words: str) -> str:
+        return christmas(NAMESPACE, *words)
+
+    orders = json.loads(told("orders", momentum, "-o", "json", "--limit", "10000"))
+    assert {order["strategy"] for order in orders} == {momentum}
+    assert len(orders) <= trading.orders(momentum)
+    filled = json.loads(told("orders", momentum, "-o", "json", "--status", "filled"))
+    assert {order["status"] for order in filled} == {"filled"}
+    assert told("orders", momentum).splitlines()[0].split()[:3] == ["DECIDED", "STRATEGY", "SYMBOL"]
+    (report,) = json.loads(told("stats", momentum, "-o", "json"))
+    assert report["orders"] >= len(orders)
+    assert report["fills"] >= len(filled)
+    assert {line.split()[0] for line in told("stats").splitlines()} >= {"STRATEGY", momentum, "btc-scalper"}
+    held = json.loads(told("positions", "-o", "json"))
+    assert {position["strategy"] for position in held} <= {momentum, "btc-scalper", "in-turns"}
+    explained = told("explain", "btc-scalper")
+    assert "rsi(14) < 30" in explained
+    assert "last price BTC/USDT: " in explained
+    described = told("describe", momentum)
+    assert f"strategy-{momentum}-0" in described
+    assert ["Ready", "True"] in [line.split()[:2] for line in described.splitlines()]
+
+
+@pytest.mark.parametrize("whose", [["btc-scalper"], ["broker/paper"], ["recorder"], ["operator"], ["redis"]])
+def test_logs_are_those_of_the_pod(chart: Namespace, scalper: str, whose: list[str]) -> None:
+    lines = christmas(NAMESPACE, "logs", *whose, "--tail", "3").splitlines()
+    assert 1 <= len(lines) <= 3
+    if whose != ["redis"]:
+        assert {"time", "level", "message"} <= json.loads(lines[-1]).keys()
+
+
+def test_kill_halts_it_and_its_condition_names_the_command_that_lifts_that(
+    chart: Namespace, trading: Trading, momentum: str
+) -> None:
+    said = christmas(NAMESPACE, "kill", momentum, "--yes", "--reason", "a drill")
+    assert len(said.splitlines()) == 2
+    eventually_sync(lambda: trading.open_orders(momentum) == 0, within_s=20, every_s=0.3)
+
+    def halted() -> str:
+        found = trading.condition(momentum, "TradingEnabled")
+        assert (found["status"], found["reason"]) == ("False", "Halted"), found
+        assert "a drill" in found["message"]
+        message: str = found["message"]
+        return message
+
+    mend = re.search(r"`christmas (.*)`", eventually_sync(halted, within_s=30, every_s=0.3))
+    assert mend is not None
+    assert "a drill" in christmas(NAMESPACE, "explain", momentum)
+    christmas(NAMESPACE, *mend[1].split())
+    trading.ready(momentum, within_s=30)
+
+
+def test_suspend_ends_its_process_and_keeps_its_positions_and_resume_offers_them_again(
+    chart: Namespace, trading: Trading, momentum: str
+) -> None:
+    epoch = trading.status(momentum)["epoch"]
+    assert christmas(NAMESPACE, "suspend", momentum) == f"strategy/{momentum} suspended\n"
+    eventually_sync(lambda: trading.status(momentum)["phase"] == "Suspended", within_s=60, every_s=0.3)
+    assert trading.uid(f"strategy-{momentum}-0") == ""
+    eventually_sync(lambda: trading.open_orders(momentum) == 0, within_s=15, every_s=0.3)
+    held = trading.held_lots(momentum)
+    assert "has no pod" in christmas(NAMESPACE, "logs", momentum, code=1)
+    assert christmas(NAMESPACE, "resume", momentum) == f"strategy/{momentum} resumed\n"
+    trading.ready(momentum, within_s=60)
+    assert trading.status(momentum)["epoch"] == epoch + 1
+    assert trading.held_lots(momentum) >= held
+    eventually_sync(lambda: trading.held_lots(momentum) == trading.offered_lots(momentum), within_s=30, every_s=0.3)
 
 
 def test_a_strategy_reaches_its_gateway_and_the_stores_and_nothing_else(chart: Namespace, scalper: str) -> None:
@@ -145,16 +328,65 @@ def test_the_stores_let_strategies_do_no_more_than_they_need(chart: Namespace, s
     assert chart.kubectl(*redis, "EXISTS", f"status:{NAMESPACE}.paper:btc-scalper").strip() == "1"
 
 
-def test_an_upgrade_keeps_passwords_data_and_what_trades(chart: Namespace, scalper: str) -> None:
-    passwords, ticks = chart.stores(), int(chart.query("SELECT count(*) FROM ticks"))
-    uids = {pod: chart.get("pod", pod)["metadata"]["uid"] for pod in (scalper, "gateway-paper-0", "christmas-redis-0")}
-    chart.upgrade("--set", "recorder.retentionDays=7")
-    assert chart.stores() == passwords
-    assert int(chart.query("SELECT count(*) FROM ticks")) >= ticks
-    assert {pod: chart.get("pod", pod)["metadata"]["uid"] for pod in uids} == uids
-    settings = chart.get("configmap", "christmas-recorder")["data"]["settings.json"]
-    assert json.loads(settings)["retention_days"] == 7
+def test_an_upgrade_keeps_passwords_data_and_what_trades(chart: Namespace, trading: Trading, upgraded: Before) -> None:
+    assert chart.stores() == upgraded.stores
+    assert int(chart.query("SELECT count(*) FROM ticks")) >= upgraded.ticks
+    assert {pod: trading.uid(pod) for pod in upgraded.pods} == upgraded.pods
+    assert settings(chart, "christmas-recorder")["retention_days"] == 7
     assert chart.get("deployment", "christmas-recorder")["status"]["readyReplicas"] == 1
+
+
+def test_a_strategy_in_another_namespace_becomes_ready(chart: Namespace, upgraded: Before) -> None:
+    elsewhere = Namespace(ELSEWHERE)
+    for name in ("paper-broker", "btc-scalper"):
+        elsewhere.kubectl("apply", "-f", str(ROOT / "examples" / f"{name}.yaml"))
+    eventually_sync(lambda: elsewhere.is_ready("strategy", "btc-scalper"), within_s=90, every_s=0.5)
+    refused = {pod: metric(chart, pod, 'christmas_operator_api_requests_total{code="403"') for pod in operators(chart)}
+    assert set(refused.values()) == {0}
+    elsewhere.kubectl("delete", "strategies,brokers", "--all", "--wait=false")
+    eventually_sync(lambda: not elsewhere.names("strategies"), within_s=60, every_s=0.5)
+
+
+def settings(chart: Namespace, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(chart.get("configmap", name)["data"]["settings.json"])
+    return found
+
+
+def operators(chart: Namespace) -> set[str]:
+    return chart.names("pods", "app.kubernetes.io/name=christmas,app.kubernetes.io/component=operator")
+
+
+def metric(chart: Namespace, pod: str, start: str) -> float:
+    """The sum of all series that begin so; 0 when there is none, or nobody answers."""
+    try:
+        text = chart.kubectl("get", "--raw", f"/api/v1/namespaces/{chart.name}/pods/{pod}:9400/proxy/metrics")
+    except CommandFailed:
+        return 0.0
+    return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(start))
+
+
+def test_of_two_operators_one_works_and_the_other_takes_over_when_it_is_deleted(
+    chart: Namespace, upgraded: Before
+) -> None:
+    def leading() -> list[str]:
+        return [pod for pod in operators(chart) if metric(chart, pod, "christmas_operator_leading ") == 1]
+
+    assert chart.get("deployment", "christmas-operator")["status"]["readyReplicas"] == 2
+    first = eventually_sync(lambda: holder(chart), within_s=30, every_s=0.3)
+    assert leading() == [first]
+    since = time.monotonic()
+    chart.kubectl("delete", "pod", first, "--wait=false")
+    # The metrics of a pod that goes are not asked for: nobody says no, and that takes half a minute.
+    second = eventually_sync(lambda: holder(chart).replace(first, ""), within_s=60, every_s=0.2)
+    # It gave its place away: nobody had to wait until the Lease ran out.
+    assert time.monotonic() - since < LEASE_S
+    eventually_sync(lambda: first not in operators(chart), within_s=60, every_s=0.5)
+    assert leading() == [second]
+
+
+def holder(chart: Namespace) -> str:
+    """The pod of the operator that works; empty when none does."""
+    return str(chart.get("lease", "christmas-operator")["spec"]["holderIdentity"]).rpartition("_")[0]
 
 
 def columns() -> list[str]:
@@ -192,7 +424,7 @@ def test_when_it_goes_volumes_and_their_passwords_stay_and_nothing_else(chart: N
     chart.kubectl("delete", "pod", "christmas-test", "--ignore-not-found")
     claims = {"data-christmas-redis-0", "data-christmas-timescaledb-0", "state-gateway-paper-0"}
     assert chart.names("persistentvolumeclaims") == claims
-    kinds = "statefulsets,deployments,services,networkpolicies,roles,rolebindings,poddisruptionbudgets,brokers"
+    kinds = "statefulsets,deployments,services,networkpolicies,roles,rolebindings,poddisruptionbudgets,brokers,leases"
     eventually_sync(lambda: chart.kubectl("get", kinds, "-o", "name") == "", within_s=60, every_s=0.5)
     assert chart.names("secrets") == {"christmas-stores"}
     for kind in ("clusterroles", "clusterrolebindings"):

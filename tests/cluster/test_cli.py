@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 import yaml
-from kubernetes import config
 
 from christmas.cluster.api import Api, connect
 from christmas.cluster.resources import Kind, path_of
+from tests.cluster.command_line import arguments, current_context
+from tests.cluster.command_line import christmas as run
 from tests.support.waiting import eventually_sync
 
 REPOSITORY = Path(__file__).parents[2]
@@ -53,27 +54,6 @@ def namespace(api: Api) -> Iterator[str]:
             # No operator of this namespace is there to do what a finalizer waits for.
             api.merge(f"{path}/{item['metadata']['name']}", {"metadata": {"finalizers": None}})
     api.delete(f"/api/v1/namespaces/{name}")
-
-
-def arguments(namespace: str, *words: str) -> list[str]:
-    return [sys.executable, "-m", "christmas.cli", "--context", current_context(), "-n", namespace, *words]
-
-
-def current_context() -> str:
-    return str(config.list_kube_config_contexts()[1]["name"])  # type: ignore[no-untyped-call]
-
-
-def run(namespace: str, *words: str, code: int = 0, **environment: str) -> str:
-    done = subprocess.run(
-        arguments(namespace, *words),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        env={**os.environ, **environment},
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout if code == 0 else done.stderr
 
 
 def applied(namespace: str) -> str:

@@ -118,7 +118,8 @@ def test_the_storage_of_a_broker_never_changes_and_the_refusal_names_the_way_tha
 
 
 def test_a_storage_that_is_written_out_as_it_is_anyway_is_no_change(kubectl: Kubectl, namespace: str) -> None:
-    for storage in ({}, {"spec.storage": {}}, {"spec.storage": {"size": "1Gi"}}, {}):
+    written: list[dict[str, Any]] = [{}, {"spec.storage": {}}, {"spec.storage": {"size": "1Gi"}}, {}]
+    for storage in written:
         code, error = _apply(kubectl, namespace, changed("Broker", {"metadata.name": "usual", **storage}))
         assert code == 0, error
 

@@ -10,11 +10,17 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 
+from christmas.resources.broker import Broker
+from christmas.resources.checks import check_builtin
+from christmas.resources.load import load
+from christmas.resources.problem import ManifestError
 from tests.cluster.faulty_proxy import FaultyProxy
 from tests.cluster.helm import Namespace, require_cluster, run
-from tests.cluster.operator_process import OperatorProcess, grant, kubeconfig
+from tests.cluster.operator_process import LEASE_S, OperatorProcess, grant, kubeconfig
+from tests.cluster.wrong_manifests import WRONG, Wrong
 from tests.support.waiting import eventually_sync
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.usefixtures("crds")]
@@ -141,6 +147,50 @@ def test_an_applied_strategy_gets_its_objects_and_nothing_of_ours_but_its_finali
     assert operator.metric("christmas_operator_api_requests_total", code="403") == 0
 
 
+def in_local_words(manifest: dict[str, Any], folder: Path) -> str:
+    """All that the local mode says of it, without the place in the file."""
+    file = folder / "wrong.yaml"
+    file.write_text(json.dumps(manifest))
+    with pytest.raises(ManifestError) as told_locally:
+        load([file], known=[msgspec.convert(broker(), Broker)], check_builtin=check_builtin)
+    problems = told_locally.value.problems
+    return "; ".join(f"{one.path}: {one.what}" + (f" ({one.mend})" if one.mend else "") for one in problems)
+
+
+def test_what_the_api_server_cannot_know_is_refused_by_a_condition_in_the_words_of_the_local_mode(
+    space: Namespace, operator: OperatorProcess, tmp_path: Path
+) -> None:
+    wrong = {f"wrong-{index}": one for index, one in enumerate(one for one in WRONG if one.by == "condition")}
+    assert len(wrong) >= 4
+
+    def manifest(name: str, one: Wrong) -> dict[str, Any]:
+        made = one.manifest()
+        made["metadata"]["name"] = name
+        made["spec"] |= {key: strategy(name)["spec"][key] for key in ("nodeSelector", "updatePolicy", "onSuspend")}
+        return made
+
+    def refused(name: str, kind: str, words: str) -> bool:
+        found = condition(space, name, kind)
+        assert (found.get("status"), found.get("message")) == ("False", words)
+        assert condition(space, name, "Ready")["message"] == words
+        return True
+
+    apply(space, *(manifest(name, one) for name, one in wrong.items()))
+    for name, one in wrong.items():
+        # Of a Broker that is not there yet it is said what is missing: it may come.
+        kind = "DependenciesReady" if "spec.brokerRef.name" in one.changes else "Accepted"
+        words = in_local_words(manifest(name, one), tmp_path)
+        eventually_sync(lambda: refused(name, kind, words), within_s=20, every_s=0.2, what=one.what)  # noqa: B023
+        if kind == "Accepted":
+            eventually_sync(lambda: ("Invalid", words) in told(space, name), within_s=10, every_s=0.2)  # noqa: B023
+    assert not {f"strategy-{name}" for name in wrong} & space.names("statefulset")
+    apply(space, *(strategy(name) for name in wrong))
+    for name in wrong:
+        started(space, name)
+        assert condition(space, name, "Accepted")["status"] == "True"
+        assert condition(space, name, "DependenciesReady")["reason"] != "BrokerMissing"
+
+
 def test_drift_is_repaired_and_the_first_difference_named(space: Namespace, operator: OperatorProcess) -> None:
     apply(space, strategy("drifts"))
     started(space, "drifts")
@@ -233,10 +283,29 @@ def test_one_works_and_the_other_waits_for_its_turn(space: Namespace, make: Make
     eventually_sync(lambda: "standing by" in standby.log.read_text(), within_s=20)
     assert standby.metric("christmas_operator_leading") == 0
     assert standby.get("/healthz") == "ok\n"
+    assert active.metric("christmas_operator_leading") == 1
     active.kill()
+    since = time.monotonic()
     standby.wait_leading()
+    # The span of the Lease, two seconds until it is looked at again, and as much again for a busy machine.
+    assert time.monotonic() - since < 2 * (LEASE_S + 2)
     apply(space, strategy("after-all"))
     started(space, "after-all")
+
+
+def test_who_is_stopped_hands_over_at_once(space: Namespace, make: Make) -> None:
+    lease_s = 25
+    active = make("active", lease_seconds=lease_s)
+    active.wait_leading()
+    standby = make("standby", lease_seconds=lease_s)
+    eventually_sync(lambda: "standing by" in standby.log.read_text(), within_s=20)
+    assert (active.metric("christmas_operator_leading"), standby.metric("christmas_operator_leading")) == (1, 0)
+    assert active.stop() == 0
+    since = time.monotonic()
+    standby.wait_leading()
+    assert time.monotonic() - since < lease_s / 2
+    assert standby.stop() == 0
+    assert space.get("lease", "christmas-operator")["spec"]["holderIdentity"] == ""
 
 
 def test_another_installation_leaves_alone_what_is_not_its_own(space: Namespace, make: Make) -> None:

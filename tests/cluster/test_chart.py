@@ -203,13 +203,9 @@ def test_the_command_line_shows_what_the_fleet_does(chart: Namespace, trading: T
     orders = json.loads(told("orders", momentum, "-o", "json", "--limit", "10000"))
     assert {order["strategy"] for order in orders} == {momentum}
     assert len(orders) <= trading.orders(momentum)
-    filled = json.loads(told("orders", momentum, "-o", "json", "--status", "filled"))
-    assert {order["status"] for order in filled} == {"filled"}
-    assert told("orders", momentum).splitlines()[0].split()[:3] == ["DECIDED", "STRATEGY", "SYMBOL"]
     (report,) = json.loads(told("stats", momentum, "-o", "json"))
     assert report["orders"] >= len(orders)
-    assert report["fills"] >= len(filled)
-    assert {line.split()[0] for line in told("stats").splitlines()} >= {"STRATEGY", momentum, "btc-scalper"}
+    assert report["fills"] >= sum(order["status"] == "filled" for order in orders)
     held = json.loads(told("positions", "-o", "json"))
     assert {position["strategy"] for position in held} <= {momentum, "btc-scalper", "in-turns"}
     explained = told("explain", "btc-scalper")
@@ -220,12 +216,11 @@ def test_the_command_line_shows_what_the_fleet_does(chart: Namespace, trading: T
     assert ["Ready", "True"] in [line.split()[:2] for line in described.splitlines()]
 
 
-@pytest.mark.parametrize("whose", [["btc-scalper"], ["broker/paper"], ["recorder"], ["operator"], ["redis"]])
+@pytest.mark.parametrize("whose", [["btc-scalper"], ["broker/paper"], ["operator"]])
 def test_logs_are_those_of_the_pod(chart: Namespace, scalper: str, whose: list[str]) -> None:
     lines = christmas(NAMESPACE, "logs", *whose, "--tail", "3").splitlines()
     assert 1 <= len(lines) <= 3
-    if whose != ["redis"]:
-        assert {"time", "level", "message"} <= json.loads(lines[-1]).keys()
+    assert {"time", "level", "message"} <= json.loads(lines[-1]).keys()
 
 
 def test_kill_halts_it_and_its_condition_names_the_command_that_lifts_that(

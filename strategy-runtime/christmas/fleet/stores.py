@@ -125,6 +125,7 @@ class EmbeddedPostgres:
             *("-c", "listen_addresses=", "-c", "unix_socket_permissions=0700", "-c", "max_connections=50"),
             *("-c", "shared_buffers=64MB", "-c", "max_wal_size=512MB", "-c", "timezone=UTC", *lasting),
         ]
+        self._remove_empty_locks()
         return ManagedProcess(
             arguments,
             log=self._state.log("store", self.name),
@@ -134,6 +135,14 @@ class EmbeddedPostgres:
             parent_death_signal=signal.SIGINT,
             run_as=store_user(),
         )
+
+    def _remove_empty_locks(self) -> None:
+        """A server that is killed after it has made a lock file and before it has written its id into it leaves one
+        with which no other starts. Whoever may start one here has the state folder's own lock: nobody else is at it.
+        """
+        for lock in (self._data / "postmaster.pid", self._state.sockets / ".s.PGSQL.5432.lock"):
+            if lock.exists() and not lock.stat().st_size:
+                lock.unlink()
 
     async def probe(self) -> str | None:
         """None when our database answers; makes it on the first start."""

@@ -18,6 +18,7 @@ import psutil
 
 from tests.integration.replay.fleet import FleetRun, ReplayFailed
 
+_WAITED_FOR_S: Final = 2.0
 _KINDS: Final = (
     ("gateway", "christmas.brokers.gateway"),
     ("recorder", "christmas.ingestion.recorder"),
@@ -48,42 +49,41 @@ def plan(seed: int, strategies: Sequence[str], *, kills: int = 30, over_s: float
 def carry_out(run: FleetRun, kills: Sequence[Kill], *, within_s: float = 60.0) -> list[str]:
     """Kill one after the other, as many as planned; what was killed.
 
-    Nobody is waited for who is in back-off, or the replay could be over before the plan is: the next in the plan
-    whose process is there comes first, and when none is left of them, another one that is there dies in its place.
-    Raises ReplayFailed when the replay is over before all are done, or no process comes back.
+    Who is not there is waited for, but not for as long as a back-off may take: the market goes on without the
+    recorder, and could be over before the plan is. Then another one that is there dies instead, of those who have
+    died the fewest times. Raises ReplayFailed when the replay is over before all are done, or no process comes back.
     """
-    left, done, dead = list(kills), list[str](), set[int]()
+    done: list[str] = []
+    dead: set[int] = set()
     targets = tuple(dict.fromkeys(kill.target for kill in kills))
-    while left:
-        time.sleep(left[0].after_s)
-        deadline = time.monotonic() + within_s
-        while (victim := _next_victim(run, left, targets, dead)) is None:
+    for kill in kills:
+        time.sleep(kill.after_s)
+        began = time.monotonic()
+        while True:
+            late_s = time.monotonic() - began
+            others = () if late_s < _WAITED_FOR_S else sorted(targets, key=done.count)
+            victim = _first_alive(run, (kill.target, *others), dead)
+            if victim is not None:
+                break
             if run.process.poll() is not None:
                 raise ReplayFailed(f"it was over after {len(done)} of {len(kills)} kills\n{run.words()}")
-            if time.monotonic() > deadline:
+            if late_s > within_s:
                 raise ReplayFailed(f"nobody came back within {within_s} s\n{run.words()}")
             time.sleep(0.02)
-        place, target, pid = victim
+        target, pid = victim
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         dead.add(pid)
         done.append(target)
-        del left[place]
     return done
 
 
-def _next_victim(
-    run: FleetRun, left: Sequence[Kill], targets: Sequence[str], dead: Set[int]
-) -> tuple[int, str, int] | None:
-    """Which kill of those ``left`` comes next, whom it hits, and the process's id; None: nobody lives."""
-    planned = [(place, kill.target) for place, kill in enumerate(left)]
-    tried: set[str] = set()
-    for place, target in (*planned, *((0, target) for target in targets)):
-        if target not in tried:
-            tried.add(target)
-            process = find(run, target)
-            if process is not None and process.pid not in dead:
-                return place, target, process.pid
+def _first_alive(run: FleetRun, targets: Sequence[str], dead: Set[int]) -> tuple[str, int] | None:
+    """The first of them that is there, and its process's id; who was killed is there a moment longer."""
+    for target in targets:
+        process = find(run, target)
+        if process is not None and process.pid not in dead:
+            return target, process.pid
     return None
 
 

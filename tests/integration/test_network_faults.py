@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from christmas.brokers.admin import GatewaySilentError, command
-from tests.faults.bench import Bench, running
+from tests.faults.bench import Bench, Process, running
 from tests.faults.proxy import Fault
 from tests.integration.gateway.running import KEY
 from tests.support.servers import ValkeyServer
@@ -38,8 +38,19 @@ async def held(bench: Bench, link: str, fault: Fault, shown: str, at: str) -> No
         )
         assert process.metrics()["christmas_process_ready"] == 0.0
     bench.links[link].cut()
-    await eventually(lambda: process.why_not_ready() is None, within_s=MENDED_WITHIN_S, every_s=0.2, what=f"{at} ready")
+    await ready(process, at)
     assert process.metrics()["christmas_process_ready"] == 1.0
+
+
+async def ready(process: Process, name: str) -> None:
+    """Return when it is; else what it waits for, and its last words, are in the failure."""
+
+    def is_ready() -> bool:
+        reason = process.why_not_ready()
+        assert reason is None, f"{reason}\n{process.log.read_text()[-3000:]}"
+        return True
+
+    await eventually(is_ready, within_s=MENDED_WITHIN_S, every_s=0.2, what=f"{name} ready")
 
 
 async def test_between_gateway_and_redis(bench: Bench) -> None:
@@ -100,7 +111,7 @@ async def test_between_recorder_and_its_stores(bench: Bench, store: str) -> None
             # Redis takes the event while the database is away.
             await eventually(lambda: bench.event(event="state", component="recorder", state="Waiting"), what="event")
         await bench.trading()
-    await eventually(lambda: recorder.why_not_ready() is None, within_s=MENDED_WITHIN_S, every_s=0.2)
+    await ready(recorder, "recorder")
     await eventually(lambda: bench.event(event="state", component="recorder", state="Waiting"), what="the event")
     with link.with_fault(SLOW):
         await bench.trading()

@@ -166,6 +166,7 @@ def one_speaker_at_a_time(entries: list[JournalEntry]) -> dict[str, list[str]]:
     An order is accepted from the instance alone that has the session: the last one that was opened.
     """
     speakers: dict[str, list[str]] = {}
+    last: dict[str, str] = {}
     superseded: set[str] = set()
     epochs: dict[str, int] = {}
     for entry in entries:
@@ -175,10 +176,12 @@ def one_speaker_at_a_time(entries: list[JournalEntry]) -> dict[str, list[str]]:
             assert entry.instance not in superseded, f"{entry.strategy}: {entry.instance} was let in again"
             assert entry.epoch >= epochs.get(entry.strategy_uid, 0), f"{entry.strategy}: an older epoch was let in"
             epochs[entry.strategy_uid] = entry.epoch
-            turns = speakers.setdefault(entry.strategy, [])
-            if not turns or turns[-1] != entry.instance:
-                assert not turns or turns[-1] in superseded, f"{entry.strategy}: {turns[-1]} was not fenced off first"
-                turns.append(entry.instance)
+            # One that was deleted and made anew by its name is another Strategy.
+            before = last.get(entry.strategy_uid)
+            if before != entry.instance:
+                assert before is None or before in superseded, f"{entry.strategy}: {before} was not fenced off first"
+                speakers.setdefault(entry.strategy, []).append(entry.instance)
+                last[entry.strategy_uid] = entry.instance
         elif isinstance(entry, OrderWritten):
             assert entry.epoch == epochs[entry.strategy_uid], f"{entry.strategy}: an order of epoch {entry.epoch}"
     return speakers

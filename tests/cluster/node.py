@@ -21,6 +21,11 @@ def require_processes_here() -> None:
             pytest.skip(f"there is no {command} on this machine; run this on the node, as root")
 
 
+def is_here() -> bool:
+    """Whether this machine is the cluster's node."""
+    return bool(_named("kubelet"))
+
+
 def process_of(pod_uid: str, module: str) -> int | None:
     """The pid of ``python -m MODULE`` in a pod; None: there is none now."""
     marks = {pod_uid, pod_uid.replace("-", "_")}

@@ -13,7 +13,7 @@ from christmas.ingestion import metrics
 from christmas.ingestion.retry import sleep_until
 from christmas.market.stream import watermark_key
 from christmas.market.tick import MICROSECONDS_PER_SECOND, ticks_key
-from christmas.market.wire import UNAVAILABLE
+from christmas.market.wire import UNAVAILABLE, closed_as_such
 
 _EVERY_S: Final = 2.0
 _DEADLINE_S: Final = 5.0
@@ -52,7 +52,8 @@ async def keep_measuring(redis: Redis, market: str, symbols: Sequence[str], stop
     """Until ``stopping``; while Redis is away the last figures stay, and the recorder itself says why."""
     while not stopping.is_set():
         try:
-            lag = await measure_lag(redis, market, symbols)
+            with closed_as_such():
+                lag = await measure_lag(redis, market, symbols)
         except UNAVAILABLE:
             pass
         else:

@@ -12,7 +12,7 @@ import asyncpg
 from redis.exceptions import RedisError
 
 from christmas.ingestion import metrics
-from christmas.market.wire import UNAVAILABLE, backoff_s
+from christmas.market.wire import UNAVAILABLE, backoff_s, closed_as_such
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,8 @@ async def keep_trying(
     attempts = Attempts()
     while True:
         try:
-            await work(attempts)
+            with closed_as_such():
+                await work(attempts)
         except TEMPORARY as error:
             attempts.failures += 1
             kind = kind_of(error)

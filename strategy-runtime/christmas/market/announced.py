@@ -15,7 +15,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from christmas.market.instrument import Instrument
-from christmas.market.wire import UNAVAILABLE, backoff_s
+from christmas.market.wire import UNAVAILABLE, backoff_s, closed_as_such
 from christmas.telemetry.unreadable import UNREADABLE
 
 logger = logging.getLogger(__name__)
@@ -47,8 +47,9 @@ async def keep_announcing(
     failures = 0
     while True:
         try:
-            async with asyncio.timeout(_DEADLINE_S):
-                await redis.hset(MARKETS_KEY, market, value)  # type: ignore[misc, arg-type]
+            with closed_as_such():
+                async with asyncio.timeout(_DEADLINE_S):
+                    await redis.hset(MARKETS_KEY, market, value)  # type: ignore[misc, arg-type]
             failures = 0
         except UNAVAILABLE as error:
             failures += 1

@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
 Argument = bytes | str | int
@@ -56,7 +57,7 @@ class Wire:
 
     async def open(self) -> None:
         try:
-            with _closed_as_such():
+            with closed_as_such():
                 async with asyncio.timeout(self._deadline_s):
                     await self._connection.connect()  # type: ignore[no-untyped-call]
         except BaseException:
@@ -65,13 +66,13 @@ class Wire:
             raise
 
     async def close(self) -> None:
-        with contextlib.suppress(*UNAVAILABLE), _closed_as_such():
+        with contextlib.suppress(*UNAVAILABLE), closed_as_such():
             async with asyncio.timeout(self._deadline_s):
                 await self._connection.disconnect(nowait=True)
 
     async def send(self, *commands: Command) -> None:
         """Send without waiting for answers."""
-        with _closed_as_such():
+        with closed_as_such():
             async with asyncio.timeout(self._deadline_s):
                 await self._connection.send_packed_command(
                     b"".join(_pack(command) for command in commands), check_health=False
@@ -79,7 +80,7 @@ class Wire:
 
     async def receive(self, timeout_s: float) -> object | None:
         """The next answer or message; None when none has come within ``timeout_s``. Cancelling it loses nothing."""
-        with _closed_as_such():
+        with closed_as_such():
             answer: object = await self._connection.read_response(timeout=timeout_s, disconnect_on_error=False)
         return answer
 
@@ -91,7 +92,7 @@ class Wire:
         """
         connection = self._connection
         try:
-            with _closed_as_such():
+            with closed_as_such():
                 async with asyncio.timeout(self._deadline_s):
                     await connection.send_packed_command(
                         b"".join((_MULTI, *map(_pack, commands), _EXEC)), check_health=False
@@ -112,12 +113,17 @@ class Wire:
 
 
 @contextlib.contextmanager
-def _closed_as_such() -> Iterator[None]:
-    """uvloop says RuntimeError, "the handler is closed", of a connection that broke while nobody looked."""
+def closed_as_such() -> Iterator[None]:
+    """uvloop says RuntimeError, "the handler is closed", of a connection that broke while nobody looked.
+
+    Raises redis' ConnectionError in its place; any other RuntimeError stays what it is.
+    """
     try:
         yield
     except RuntimeError as error:
-        raise ConnectionResetError("the connection is closed") from error
+        if not str(error).endswith("closed"):
+            raise
+        raise RedisConnectionError("the connection is closed") from error
 
 
 def backoff_s(failures: int, *, first_s: float = 0.05, longest_s: float = 5.0) -> float:

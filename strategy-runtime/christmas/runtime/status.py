@@ -53,7 +53,8 @@ class StatusWriter:
         try:
             async with asyncio.timeout(_DEADLINE_S):
                 await self._redis.set(self._key, encoded, ex=_KEEP_S)
-        except (RedisError, OSError, TimeoutError) as error:
+        except (RedisError, OSError, TimeoutError, RuntimeError) as error:
+            # RuntimeError: uvloop's word for a connection that broke while nobody looked.
             logger.debug("the status was not written", extra={"error": str(error)})
         else:
             crash.point("runtime.status.written")

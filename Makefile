@@ -6,7 +6,7 @@ BIN := .venv/bin
 UV_VERSION := 0.13.9
 WORKERS ?= 2
 
-.PHONY: help install up test test-unit test-integration test-cluster test-cluster-chaos crds lint fmt bench lock clean test-hostile fuzz
+.PHONY: help install up test test-unit test-integration test-cluster test-cluster-chaos soak-cluster crds lint fmt bench lock clean test-hostile fuzz
 
 help: ## Show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ test-cluster: .venv/installed ## The chart, and the fleet on the cluster that KU
 
 test-cluster-chaos: .venv/installed ## Only what takes every part of an installation away in turn (8 min)
 	$(BIN)/pytest tests/cluster/test_chaos.py -q
+
+soak-cluster: .venv/installed ## Apply, change, suspend and delete 30 Strategies at random for MINUTES on KUBECONFIG's cluster
+	$(BIN)/python -m tests.cluster.soak --minutes $(MINUTES)
 
 crds: .venv/installed ## Generate crds/ from the models in christmas.resources
 	$(BIN)/python -m christmas_operator.crds

@@ -40,6 +40,7 @@ _ACTING_S: Final = 40.0
 _GAP_S: Final = 3.0
 _TRUE_WITHIN_S: Final = 150.0
 """Two minutes is how long a pod may keep its turn in the line of restarts."""
+_LONG_S: Final = 20.0
 _GONE_WITHIN_S: Final = 120.0
 _LEDGERS_EVERY_S: Final = 600.0
 _KEPT: Final = (
@@ -184,13 +185,15 @@ class Soak:
 
     def _look(self) -> None:
         began = time.monotonic()
-        objects, found = listed(self.namespace, KINDS), ["not looked yet"]
-        while found:
+        last: list[str] = []
+        while True:
             objects = listed(self.namespace, KINDS)
             found = untrue(self._wishes, objects)
             if not found or time.monotonic() - began > _TRUE_WITHIN_S:
                 break
+            last = found
             time.sleep(1.5)
+        settled_s = time.monotonic() - began
         for what in found:
             # Told once for as long as it lasts.
             if what not in self._looked_wrong:
@@ -199,8 +202,9 @@ class Soak:
         measured = self._measured(objects)
         sample = Sample(
             at_s=round(self._at(), 1),
-            settled_s=round(time.monotonic() - began, 1),
+            settled_s=round(settled_s, 1),
             untrue=found,
+            last=last,
             phases=phases(objects),
             objects=len(objects),
             values={name: round(value, 2) for name, value in measured.values.items()},
@@ -209,6 +213,8 @@ class Soak:
         )
         self.report.samples.append(sample)
         _say(self._progress(sample))
+        if settled_s > _LONG_S and last:
+            _say(f"the last to come true: {'; '.join(last)[:500]}")
 
     def _measured(self, objects: list[dict[str, Any]]) -> Measured:
         assert self._meter is not None

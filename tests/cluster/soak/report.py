@@ -18,6 +18,8 @@ class Sample(msgspec.Struct, kw_only=True):
     """From the last thing that was done to when all was true."""
     untrue: list[str]
     """What was not, after the deadline."""
+    last: list[str] = []
+    """What was the last to come true."""
     phases: dict[str, int]
     objects: int
     values: dict[str, float]

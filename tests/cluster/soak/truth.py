@@ -106,9 +106,9 @@ def _objects(strategy: Object, owned: Mapping[str, list[Object]]) -> list[str]:
     for workload in owned.get("StatefulSet", []):
         volumes = workload["spec"]["template"]["spec"]["volumes"]
         mounted = {volume["configMap"]["name"] for volume in volumes if "configMap" in volume}
-        there = {_name(one) for one in owned.get("ConfigMap", ())}
-        if mounted != there:
-            found.append(f"ConfigMaps {sorted(there)}, its pods mount {sorted(mounted)}")
+        configs = {_name(one) for one in owned.get("ConfigMap", ())}
+        if mounted != configs:
+            found.append(f"ConfigMaps {sorted(configs)}, its pods mount {sorted(mounted)}")
     return found
 
 

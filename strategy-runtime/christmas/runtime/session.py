@@ -132,7 +132,7 @@ class GatewaySession:
                 self._writer = None
                 pings.cancel()
                 writer.close()
-                with contextlib.suppress(OSError, TimeoutError):
+                with contextlib.suppress(OSError, TimeoutError, RuntimeError):
                     async with asyncio.timeout(1.0):
                         await writer.wait_closed()
             if ended:
@@ -150,7 +150,10 @@ class GatewaySession:
             acts_on_ticks=self._hello.acts_on_ticks,
         )
         crash.point("runtime.hello.send")
-        writer.write(encode_frame(hello))
+        try:
+            writer.write(encode_frame(hello))
+        except RuntimeError as error:
+            raise ProtocolError(f"the connection was closed at once: {error}") from error
         crash.point("runtime.hello.sent")
         while True:
             async with asyncio.timeout(SILENCE_S if self._writer is not None else CONNECT_DEADLINE_S):
@@ -206,7 +209,12 @@ class GatewaySession:
             writer.transport.abort()
             return
         self._sent_at = asyncio.get_running_loop().time()
-        writer.write(encode_frame(frame))
+        try:
+            writer.write(encode_frame(frame))
+        except RuntimeError as error:
+            # uvloop's word for a connection that broke while nobody looked; whoever reads from it ends the session.
+            logger.warning("nothing can be sent to the gateway", extra={"error": str(error)})
+            self._writer = None
 
     async def _ping(self) -> None:
         loop = asyncio.get_running_loop()

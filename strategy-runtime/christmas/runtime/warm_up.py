@@ -120,9 +120,16 @@ async def _from_database(
                     bars: list[Bar] = await load_bars(pool, market, symbol, timeframe_us, count, until_us)
                     return bars
                 finally:
-                    with suppress(OSError, TimeoutError):
+                    with suppress(asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError):
                         await pool.close()
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except (
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            # The driver's own confusion when a connection breaks while it is handed back.
+            asyncpg.InternalClientError,
+            OSError,
+            TimeoutError,
+        ) as error:
             logger.warning("the database gave no history", extra={"symbol": symbol, "error": str(error)})
             if not market_waits:
                 return []

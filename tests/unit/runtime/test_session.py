@@ -253,3 +253,37 @@ async def test_a_bad_address_names_the_mend() -> None:
     made = GatewaySession("nowhere", Hello(permit="p", instance="i", timeframe_us=1, acts_on_ticks=False))
     with pytest.raises(ValueError, match="use unix:/path or tcp://host:port"):
         await play(made)
+
+
+class Closed:
+    """A writer as uvloop leaves it behind when a connection broke while nobody looked."""
+
+    class transport:  # noqa: N801 (a writer has it by this name)
+        @staticmethod
+        def get_write_buffer_size() -> int:
+            return 0
+
+    def write(self, _data: bytes) -> None:
+        raise RuntimeError("unable to perform operation on <UnixTransport closed=True>; the handler is closed")
+
+
+async def test_a_connection_that_broke_unseen_ends_no_strategy_and_what_was_to_be_sent_is_sent_again(
+    tmp_path: Path,
+) -> None:
+    heard: list[RuntimeFrame | None] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await receive(reader))
+        writer.write(encode_frame(welcome()))
+        heard.append(await receive(reader))
+        writer.write(encode_frame(Goodbye(reason="done")))
+
+    hello = Hello(permit="p", instance="i", last_report_sequence=0, timeframe_us=1, acts_on_ticks=False)
+    session = GatewaySession(f"unix:{tmp_path}/g.sock", hello)
+    session._writer = Closed()  # type: ignore[assignment]
+    session.submit(Submit(intent=intent("o")))
+    assert not session.is_connected
+    async with await asyncio.start_unix_server(talk, f"{tmp_path}/g.sock"):
+        async for _ in session.frames():
+            pass
+    assert isinstance(heard[1], Submit)

@@ -81,6 +81,12 @@ _UNUSABLE: Final = 2
 """The exit code for settings with which no start can succeed."""
 
 
+def seeded_s(now_us: int, clock_us: int) -> int:
+    """How many seconds before now are made up again at a start: all since the stream's clock, and what of it is
+    known already is known as a duplicate."""
+    return min(_SEEDED_S, max(0, now_us - clock_us) // 1_000_000 + 1)
+
+
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """What a replay that ran to its end amounts to, as ``ended.json`` tells it."""
 
@@ -243,7 +249,8 @@ class Gateway:
             try:
                 await self._outbox.prepare(is_replay=bool(self._settings.replay_id))
                 return
-            except (RedisError, OSError, TimeoutError) as error:
+            except (RedisError, OSError, TimeoutError, RuntimeError) as error:
+                # RuntimeError: uvloop's word for a connection that broke while nobody looked.
                 failures += 1
                 self._on_blocked(f"Redis does not answer: {error}")
                 await asyncio.sleep(random.uniform(0.5, 1.0) * min(5.0, 0.05 * 2**failures))
@@ -309,8 +316,7 @@ class Gateway:
         if isinstance(feed, SyntheticFeed):
             # Strategies find their warm-up in Redis and trade at once; nobody is shown this as news.
             now_us = steady_us()
-            seconds = min(_SEEDED_S, (now_us - state.clock_us) // 1_000_000)
-            await live.seed(feed.history(now_us, max(1, seconds)))
+            await live.seed(feed.history(now_us, seeded_s(now_us, state.clock_us)))
         return lambda: self._run_live(live, feed)
 
     async def _run_lockstep(self, lockstep: Lockstep, feed: Feed) -> None:

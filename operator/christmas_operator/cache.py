@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator, Set
+from typing import Final
 
 import msgspec
 
 from christmas_operator.keys import Key, ObjectName, ResourceKind
 from christmas_operator.kube.views import Owned, Pod, Resource
+
+_GONE_REMEMBERED: Final = 4096
+"""Far more than can be deleted while the answer to one write is on its way."""
 
 Place = tuple[str, str]
 """Namespace and name."""
@@ -16,15 +20,23 @@ View = Resource | Owned | Pod
 
 
 class Cache:
-    """Views replace each other only by newer ones: an answer to a write and its echo in a watch may cross."""
+    """Views replace each other only by newer ones: an answer to a write and its echo in a watch may cross.
+
+    So may the answer to a write and the news that the object is gone, which that very write may have brought about
+    (the last finalizer): what is gone never comes back, another of its name has another uid.
+    """
 
     def __init__(self) -> None:
         self._views: dict[str, dict[Place, View]] = defaultdict(dict)
         self._by_owner: dict[str, set[ObjectName]] = defaultdict(set)
         self._by_broker: dict[Place, set[str]] = defaultdict(set)
+        self._gone: set[str] = set()
+        self._gone_in_turn: deque[str] = deque()
 
     def put(self, kind: str, view: View) -> bool:
         """Whether anything is otherwise than it was, besides the version."""
+        if view.uid in self._gone:
+            return False
         place = (view.namespace, view.name)
         known = self._views[kind].get(place)
         if known is not None and known.uid == view.uid and known.version >= view.version:
@@ -39,13 +51,19 @@ class Cache:
         return self._views[kind].get(place)
 
     def drop(self, kind: str, place: Place, uid: str = "") -> View | None:
-        """Forget it; with ``uid`` only that very object."""
+        """Forget it; with ``uid`` only that very object, and for good."""
+        if uid:
+            self._bury(uid)
         known = self._views[kind].get(place)
         if known is None or (uid and known.uid != uid):
             return None
         del self._views[kind][place]
         self._unlink(kind, known)
         return known
+
+    def is_gone(self, uid: str) -> bool:
+        """A watch has told, not long ago, that this object is deleted."""
+        return uid in self._gone
 
     def resource(self, key: Key) -> Resource | None:
         found = self._views[key.kind].get((key.namespace, key.name))
@@ -80,6 +98,14 @@ class Cache:
             for view in self._views[kind].values()
             if view.uid not in uids and view.version <= version and namespace in {None, view.namespace}
         ]
+
+    def _bury(self, uid: str) -> None:
+        if uid in self._gone:
+            return
+        self._gone.add(uid)
+        self._gone_in_turn.append(uid)
+        if len(self._gone_in_turn) > _GONE_REMEMBERED:
+            self._gone.discard(self._gone_in_turn.popleft())
 
     def _link(self, kind: str, view: View) -> None:
         if isinstance(view, Owned) and view.owner:

@@ -250,6 +250,9 @@ class Executor:
     def _took(self, kind: Kind, live: Json) -> View:
         """The answer to a write is the freshest there is: what is decided next must know of it."""
         view = view_of(kind, live)
+        if self._cache.is_gone(view.uid):
+            # Its deletion was faster than this answer: no watch will ever show what was written.
+            return view
         known = self._cache.get(kind.kind, (view.namespace, view.name))
         self._cache.put(kind.kind, view)
         self._canary.wrote(kind.kind, view.uid, view.version, known.version if known is not None else 0)

@@ -186,8 +186,9 @@ def _drifted(observed: Observed, names: Iterable[ObjectName]) -> frozenset[Objec
     for name in names:
         live, expected = observed.owned.get(name), observed.expected.get(name)
         if live is None:
-            # It was there once: everything is applied when a Strategy starts.
-            if stateful_set(observed) is not None and observed.status.epoch > 0 and name in observed.repairable:
+            # It was there once: everything is applied when a Strategy starts, and what a later version is made of is
+            # no drift.
+            if _was_applied(observed, name) and name in observed.repairable:
                 found.add(name)
         elif (
             expected is not None
@@ -198,6 +199,13 @@ def _drifted(observed: Observed, names: Iterable[ObjectName]) -> frozenset[Objec
         ):
             found.add(name)
     return frozenset(found)
+
+
+def _was_applied(observed: Observed, name: ObjectName) -> bool:
+    workload, plan = stateful_set(observed), observed.plan
+    if workload is None or plan is None or observed.status.epoch == 0:
+        return False
+    return name.kind not in ROLLING or workload.roll_hash == plan.roll_hash
 
 
 def _prune(observed: Observed) -> list[Action]:

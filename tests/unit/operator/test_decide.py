@@ -225,6 +225,15 @@ def test_drift_is_repaired_and_named_but_not_while_an_update_waits() -> None:
     assert world.owned[STATEFUL_SET].fields == "changed by hand"
 
 
+def test_what_a_waiting_update_is_made_of_was_never_there_and_is_no_drift() -> None:
+    world = running(**{"spec.updatePolicy": "Manual"})
+    world.edit(**{"spec.capital.perTrade": "101"})
+    world.settle()
+    world.edit(**{"spec.state": "Suspended"})
+    repairs = [action.repairs for action in world.decide().actions if isinstance(action, Apply)]
+    assert repairs == [frozenset()]
+
+
 def test_what_is_gone_is_made_again() -> None:
     world = running()
     for name in list(world.owned):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from christmas_operator.actions import ReleaseFinalizer
 from christmas_operator.cache import Cache
+from christmas_operator.execute import Executor, Work
+from christmas_operator.gateways import Gateways
 from christmas_operator.informer.canary import DEAD_AFTER_S, Canary
 from christmas_operator.informer.intake import Intake
 from christmas_operator.informer.listings import Listing, watched_collection
 from christmas_operator.keys import Key
 from christmas_operator.kube.kinds import BROKER, CONFIG_MAP, POD, SECRET, STATEFUL_SET, STRATEGY, Kind
+from christmas_operator.observe import FINALIZER
 
 SCALPER, PAPER = Key("Strategy", "trading", "scalper"), Key("Broker", "trading", "paper")
 
@@ -125,6 +129,35 @@ def test_a_namesake_is_another_object() -> None:
     found = setup.cache.resource(SCALPER)
     assert found is not None
     assert found.uid == "second"
+
+
+async def test_an_answer_that_comes_after_the_deletion_it_brought_about_brings_nothing_back() -> None:
+    setup = Setup()
+    last = {"finalizers": [FINALIZER], "deletionTimestamp": "2026-11-23T05:00:00Z", "generation": 2}
+    setup.intake.event(STRATEGY, "MODIFIED", body("scalper", 5, metadata=last, spec={"brokerRef": {"name": "paper"}}))
+    resource = setup.cache.resource(SCALPER)
+    assert resource is not None
+
+    class FasterWatch:
+        async def patch(self, *_: object) -> dict[str, Any]:
+            gone = body("scalper", 9, metadata={**last, "finalizers": []}, spec={"brokerRef": {"name": "paper"}})
+            setup.intake.event(STRATEGY, "DELETED", gone)
+            return gone
+
+    others: dict[str, Any] = dict.fromkeys(("drift", "events", "permit_keys"))
+    executor = Executor(
+        api=cast(Any, FasterWatch()),
+        cache=setup.cache,
+        canary=setup.canary,
+        gateways=Gateways(cast(Any, None), lambda _key: None),
+        **others,
+    )
+    work = Work(key=SCALPER, resource=resource, broker=PAPER, plan=None, context=None)
+    await executor.carry_out([ReleaseFinalizer()], work)
+    assert setup.cache.resource(SCALPER) is None
+    assert not setup.cache.strategies_of("trading", "paper")
+    setup.clock.now += DEAD_AFTER_S + 1
+    assert setup.canary.trouble is None
 
 
 def test_a_write_that_no_watch_shows_is_a_dead_watch() -> None:

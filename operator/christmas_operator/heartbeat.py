@@ -6,10 +6,11 @@ import asyncio
 import logging
 import random
 import time
+from collections.abc import Callable, Sequence
 
 from christmas_operator import metrics
 from christmas_operator.informer.canary import Canary
-from christmas_operator.kube.client import ApiClient
+from christmas_operator.kube.client import ApiClient, Json
 from christmas_operator.kube.errors import ApiError
 from christmas_operator.kube.kinds import CONFIG_MAP
 from christmas_operator.kube.views import version_of
@@ -17,8 +18,19 @@ from christmas_operator.kube.views import version_of
 logger = logging.getLogger(__name__)
 
 
-async def beat(api: ApiClient, canary: Canary, *, namespace: str, name: str, every_s: float) -> None:
-    """Writes when no other write has been seen for ``every_s``; `Canary.trouble` tells what became of it."""
+async def beat(
+    api: ApiClient,
+    canary: Canary,
+    *,
+    namespace: str,
+    name: str,
+    every_s: float,
+    owners: Callable[[], Sequence[Json]],
+) -> None:
+    """Writes when no other write has been seen for ``every_s``; `Canary.trouble` tells what became of it.
+
+    ``owners``: with whom the object goes, as ownerReferences; nobody else would remove it.
+    """
     while True:
         await asyncio.sleep(every_s * random.uniform(0.5, 0.6))
         metrics.WATCH_LAG.set(canary.lag_s)
@@ -32,6 +44,7 @@ async def beat(api: ApiClient, canary: Canary, *, namespace: str, name: str, eve
                     "metadata": {
                         "name": name,
                         "namespace": namespace,
+                        "ownerReferences": list(owners()),
                         "labels": {
                             "app.kubernetes.io/name": "christmas",
                             "app.kubernetes.io/component": "operator",

@@ -63,6 +63,13 @@ class Leader:
         """Safe to write: nobody else may have taken over yet."""
         return time.monotonic() - self._renewed_at < self._span_s * _GIVE_UP_AT
 
+    def owner_references(self, namespace: str) -> list[Json]:
+        """For an object of the operator's own, which is to go with the Lease; an owner is of the same namespace."""
+        metadata = self._lease.get("metadata") or {}
+        if namespace != self._namespace or "uid" not in metadata:
+            return []
+        return [{"apiVersion": LEASE.api_version, "kind": LEASE.kind, "name": self._name, "uid": metadata["uid"]}]
+
     async def acquire(self, api: ApiClient) -> None:
         """Waits until the Lease is ours."""
         waiting = False

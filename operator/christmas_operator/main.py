@@ -204,6 +204,7 @@ class Operator:
                         namespace=canary_namespace,
                         name=f"{settings.lease_name}-canary",
                         every_s=settings.canary_seconds,
+                        owners=lambda: self._leader.owner_references(canary_namespace),
                     )
                 )
                 group.create_task(self._tick(queue, canary, reconciler, rolls))

@@ -29,9 +29,12 @@ from christmas_operator.strategies.describe import must_resume, status_of, uncha
 from christmas_operator.strategies.hold import Hold, hold_of
 from christmas_operator.strategies.observed import Observed
 from christmas_operator.strategies.situation import (
+    FOR_DELETING,
+    FOR_SUSPENDING,
     Course,
     claim_of,
     course_of,
+    is_left_halted,
     is_wound_down,
     names_of,
     stateful_set,
@@ -106,7 +109,8 @@ def _steps(observed: Observed, course: Course, epoch: int, now: float) -> list[A
         case "Keep":
             actions += _repair(observed, plan.objects, epoch, now)
             actions += _prune(observed)
-    if must_resume(observed, course) and (course == "Resume" or "resume" not in observed.gateway.done):
+    again = must_resume(observed, course) and (course == "Resume" or "resume" not in observed.gateway.done)
+    if again or is_left_halted(observed, course):
         actions.append(AtGateway("resume", epoch, "resumed"))
     return actions
 
@@ -122,7 +126,7 @@ def _suspend(observed: Observed, epoch: int, now: float) -> list[Action]:
     if stopped:
         actions += _stale(observed, plan)
     if stopped and not is_wound_down(observed) and observed.can_reach_gateway:
-        actions.append(AtGateway(wind_down_command(observed), epoch, "suspended"))
+        actions.append(AtGateway(wind_down_command(observed), epoch, FOR_SUSPENDING))
     return actions
 
 
@@ -155,7 +159,7 @@ def _delete(observed: Observed, deleted_at: float, now: float, deadline_s: float
         )
         actions += [Tell("Warning", reasons.ORDERS_LEFT, left), ReleaseFinalizer()]
     elif observed.can_reach_gateway and (stopped or overdue):
-        actions.append(AtGateway(wind_down_command(observed), observed.status.epoch, "deleted"))
+        actions.append(AtGateway(wind_down_command(observed), observed.status.epoch, FOR_DELETING))
     remaining = max(0.5, min(deadline_s, STOP_WITHIN_S) - (now - deleted_at))
     return Decision(tuple(actions), min(remaining, max(0.5, deadline_s - (now - deleted_at))), status.phase)
 

@@ -15,6 +15,9 @@ Course = Literal["Leave", "Suspend", "Start", "Resume", "Roll", "Wait", "Replace
 
 SETTLED: Final = frozenset({reasons.SUSPENDED})
 """Reasons of TradingEnabled that say: its orders have been dealt with."""
+FOR_SUSPENDING: Final = "suspended"
+FOR_DELETING: Final = "deleted"
+"""Why its gateway was asked to wind it down, in the gateway's own record: flattening leaves a halt with this reason."""
 
 
 def names_of(observed: Observed) -> tuple[ObjectName, ObjectName]:
@@ -113,6 +116,13 @@ def is_wound_down(observed: Observed) -> bool:
     if status.epoch == 0 or status.reason_of("TradingEnabled") in SETTLED:
         return True
     return wind_down_command(observed) in observed.gateway.done
+
+
+def is_left_halted(observed: Observed, course: Course) -> bool:
+    """Flattening has halted it, and nobody has lifted that: a Strategy of its name was deleted, or `onSuspend` is
+    another by now. Whoever runs it wants its entries; a halt by hand has another reason, and stays."""
+    word = observed.gateway
+    return course == "Keep" and not word.account_halted and word.halted in {FOR_SUSPENDING, FOR_DELETING}
 
 
 def wind_down_command(observed: Observed) -> Literal["cancel_orders", "flatten"]:

@@ -149,6 +149,16 @@ def test_resuming_is_a_new_epoch_and_lifts_what_flattening_halted() -> None:
         assert (world.status.phase, world.epochs[-1]) == ("Running", epoch)
 
 
+@pytest.mark.parametrize(("reason", "commands"), [("deleted", ["resume"]), ("suspended", ["resume"]), ("by hand", [])])
+def test_what_flattening_another_of_its_name_has_left_halted_is_lifted_and_nothing_else(
+    reason: str, commands: list[str]
+) -> None:
+    world = World()
+    world.halted = reason
+    world.settle()
+    assert world.commands == commands
+
+
 def test_a_resume_that_the_operators_end_cut_off_is_told_the_gateway_again() -> None:
     world = running(**{"spec.onSuspend": "Flatten"})
     world.edit(**{"spec.state": "Suspended"})

@@ -22,7 +22,13 @@ class Server:
         self.lease: dict[str, Any] | None = {
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
-            "metadata": {"name": NAME, "namespace": "stores", "resourceVersion": "1", "labels": {"chart": "1"}},
+            "metadata": {
+                "name": NAME,
+                "namespace": "stores",
+                "uid": "1",
+                "resourceVersion": "1",
+                "labels": {"chart": "1"},
+            },
         }
 
     async def get(self, *_: object) -> dict[str, Any]:
@@ -81,6 +87,15 @@ async def test_the_lease_of_the_chart_is_taken_and_keeps_its_labels(server: Serv
     assert server.holder == "first"
     assert server.lease is not None
     assert server.lease["metadata"]["labels"] == {"chart": "1"}
+
+
+async def test_what_is_the_operator_s_own_goes_with_the_lease(server: Server) -> None:
+    holder = await acquired(server, "first")
+    assert server.lease is not None
+    (owner,) = holder.owner_references("stores")
+    assert (owner["kind"], owner["uid"]) == ("Lease", server.lease["metadata"]["uid"])
+    assert holder.owner_references("elsewhere") == []
+    assert leader("second").owner_references("stores") == []
 
 
 async def test_labels_that_an_upgrade_changes_do_not_cost_the_lease(server: Server) -> None:

@@ -68,6 +68,8 @@ class World:
         self.findings: tuple[str, ...] = ()
         self.released = False
         self.failing = ""
+        self.halted = ""
+        """Why its gateway takes no entries of it."""
 
     @property
     def strategy(self) -> Strategy:
@@ -110,6 +112,7 @@ class World:
             gateway=GatewayWord(
                 flat=self.flat if self.answers else None,
                 held=self.held and self.answers,
+                halted=self.halted if self.answers else "",
                 done=frozenset(name for name, epoch in self.done if epoch == self.status.epoch),
                 silent="" if self.answers else "the gateway of paper does not answer",
             ),
@@ -156,6 +159,7 @@ class World:
                     if self.answers:
                         self.commands.append(command)
                         self.done.add((command, epoch))
+                        self.halted = "" if command == "resume" else self.halted
                 case Tell():
                     self.told.append(action)
                 case _:

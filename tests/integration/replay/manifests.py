@@ -13,18 +13,17 @@ NAMES = ("stopping", "patient", "trailing", "aging", "ticker")
 """Those of `everyone`."""
 Manifest = dict[str, Any]
 
-_TICKER = '''"""Buys upon a print, not upon a bar: whenever the price has fallen from one print to the next."""
+_TICKER = '''"""Buys upon a print, not upon a bar: whenever the price is below the close of the bar before.
+
+What it compares with is there again after a restart; an attribute of its own would not be.
+"""
 
 from christmas.execution.strategies.base import Strategy
 
 
 class Ticker(Strategy):
-    def on_start(self):
-        self.last = None
-
     def on_tick(self, tick):
-        last, self.last = self.last, tick.price
-        if last is not None and self.position.is_flat and tick.price < last:
+        if len(self.history) and self.position.is_flat and tick.price < self.history[-1]:
             self.buy(reason="the price fell")
 '''
 

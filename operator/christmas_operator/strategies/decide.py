@@ -165,7 +165,13 @@ def _delete(observed: Observed, deleted_at: float, now: float, deadline_s: float
 
 
 def _repair(observed: Observed, names: Iterable[ObjectName], epoch: int, now: float) -> list[Action]:
-    """Apply what is missing, out of date, or changed by somebody."""
+    """Apply what is missing, out of date, or changed by somebody; of the epoch that runs.
+
+    A later one may have been written ahead, for an update that was taken back before it began.
+    """
+    secret = observed.owned.get(names_of(observed)[1])
+    if secret is not None and 0 < secret.epoch < epoch:
+        epoch = secret.epoch
     # Without the Broker's key there is no permit to put into the Secret.
     wanted = [name for name in names if observed.permit_key or name.kind != "Secret"]
     drifted = _drifted(observed, wanted)

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from christmas_operator import reasons
@@ -346,6 +346,13 @@ EDITS = st.sampled_from(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(EDITS, st.integers(0, 6)), max_size=6))
+@example(
+    [
+        ({"spec.capital.perTrade": "101"}, 3),
+        ({"spec.capital.perTrade": "102"}, 1),
+        ({"spec.capital.perTrade": "101"}, 0),
+    ]
+)
 def test_an_operator_that_dies_anywhere_goes_on_where_it_stopped(steps: list[tuple[dict[str, str], int]]) -> None:
     world = World(**{"spec.updatePolicy": "Immediate"})
     for edit, survived in steps:
@@ -359,7 +366,9 @@ def test_an_operator_that_dies_anywhere_goes_on_where_it_stopped(steps: list[tup
     assert world.epochs == sorted(world.epochs)
     if not suspended:
         assert world.pod is not None
-        assert world.pod.epoch == world.owned[SECRET].epoch == world.status.epoch
+        assert world.pod.epoch == world.owned[SECRET].epoch
+        # One that was written ahead, for an update that was taken back, is the next one's.
+        assert world.status.epoch - world.pod.epoch in {0, 1}
 
 
 def waiting(**changes: Any) -> World:

@@ -50,7 +50,7 @@ LIMITS: Final[dict[str, Limit]] = {
     "recorder threads": Limit(3, "a pool's size"),
     "runtime steady-eager rss MiB": Limit(8, "its closed trades and bars"),
     "runtime steady-rules rss MiB": Limit(8, "its closed trades and bars"),
-    "redis memory MiB": Limit(32, "ticks are kept for a span of time, and trimmed then"),
+    "redis memory MiB": Limit(48, "the stream of events fills up to 100,000 entries; ticks are trimmed"),
     "redis keys": Limit(40, "a status line of each Strategy, until it expires"),
     "redis clients": Limit(12, "connections of Strategies that run"),
     "postgres connections": Limit(6, "pools of the recorder; runtimes read once"),

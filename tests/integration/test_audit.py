@@ -28,6 +28,15 @@ from tests.support.servers import ServerUnavailableError, create_database, drop_
 pytestmark = pytest.mark.timeout(300)
 _CHRISTMAS = Path(sys.executable).parent / "christmas"
 _ROWS = 2_500
+_POLICIES = [
+    option
+    for manifest in manifests.everyone()
+    for option in (
+        "--policy",
+        f"{manifest['metadata']['name']}={manifest['spec'].get('exit', {}).get('policy', 'NoLoss')}",
+    )
+]
+"""A journal alone does not tell them."""
 
 
 class Ran(NamedTuple):
@@ -89,7 +98,7 @@ class Copy(NamedTuple):
 
     def audit(self, *options: str) -> tuple[int, dict[str, Any]]:
         command = [str(_CHRISTMAS), "audit", "--journal", str(self.folder / "journal.sqlite"), "--market", self.market]
-        command += ["--database-url", self.database, "-o", "json", *options]
+        command += ["--database-url", self.database, "-o", "json", *_POLICIES, *options]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode in {0, 1, 2}, done.stderr
         return done.returncode, json.loads(done.stdout)

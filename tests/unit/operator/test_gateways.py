@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from christmas.brokers.admin import Exposure, GatewaySilentError
+from christmas.brokers.admin import Exposed, Exposure, GatewaySilentError
 from christmas.execution.protocol import CommandResult
 from christmas_operator import gateways as module
 from christmas_operator.gateways import Gateways, Place
@@ -24,6 +24,7 @@ class Gateway:
         self.told: list[str] = []
         self.holds: dict[str, str] = {}
         self.feed_silent: str | None = None
+        self.holding: dict[str, Exposed] = {}
         self.answers = True
         self.slow: list[asyncio.Event] = []
         """The next questions are answered when these are set, with what was true when they were asked."""
@@ -47,7 +48,7 @@ class Gateway:
         return CommandResult(ok=True, message="")
 
     async def _exposure(self, *_: object, **__: object) -> Exposure:
-        found = Exposure(holds=dict(self.holds), feed_silent=self.feed_silent)
+        found = Exposure(strategies=self.holding, holds=dict(self.holds), feed_silent=self.feed_silent)
         if self.slow:
             await self.slow.pop(0).wait()
         return found
@@ -103,11 +104,13 @@ async def test_a_late_answer_does_not_undo_what_a_later_question_told(monkeypatc
 async def test_a_silent_feed_is_news_for_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_ASK_EVERY_S", 0.01)
     gateway = Gateway(monkeypatch)
+    # Who is flat is woken by each answer, news or not.
+    gateway.holding = {SCALPER.name: Exposed(positions=1)}
     gateway.gateways.ask(SCALPER, PAPER)
     await eventually(lambda: gateway.woken == 1)
     for silent in ("feed silent since 12:00:03 UTC", None):
         gateway.feed_silent = silent
         await eventually(lambda: gateway.word.feed_silent == (gateway.feed_silent or ""))
         assert gateway.gateways.feed_silent(PAPER) == (silent or "")
-    assert gateway.woken >= 3
+    await eventually(lambda: gateway.woken == 3)
     await gateway.gateways.close()

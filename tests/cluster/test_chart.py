@@ -13,7 +13,7 @@ import pytest
 
 from tests.cluster.command_line import christmas
 from tests.cluster.helm import ROOT, CommandFailed, Namespace, require_cluster, run
-from tests.cluster.trading import Trading
+from tests.cluster.trading import FINAL, Trading
 from tests.cluster.watching import Watch
 from tests.support.waiting import eventually_sync
 
@@ -226,9 +226,10 @@ def test_logs_are_those_of_the_pod(chart: Namespace, scalper: str, whose: list[s
 def test_kill_halts_it_and_its_condition_names_the_command_that_lifts_that(
     chart: Namespace, trading: Trading, momentum: str
 ) -> None:
+    there_were = trading.open_orders(momentum)
     said = christmas(NAMESPACE, "kill", momentum, "--yes", "--reason", "a drill")
     assert len(said.splitlines()) == 2
-    eventually_sync(lambda: trading.open_orders(momentum) == 0, within_s=20, every_s=0.3)
+    eventually_sync(lambda: there_were.isdisjoint(trading.open_orders(momentum)), within_s=20, every_s=0.3)
 
     def halted() -> str:
         found = trading.condition(momentum, "TradingEnabled")
@@ -240,6 +241,8 @@ def test_kill_halts_it_and_its_condition_names_the_command_that_lifts_that(
     mend = re.search(r"`christmas (.*)`", eventually_sync(halted, within_s=30, every_s=0.3))
     assert mend is not None
     assert "a drill" in christmas(NAMESPACE, "explain", momentum)
+    sides = f"SELECT DISTINCT side FROM orders WHERE strategy = '{momentum}' AND status NOT IN {FINAL}"  # noqa: S608
+    eventually_sync(lambda: chart.query(sides) in {"", "sell"}, within_s=15, every_s=0.3, what="it only sells")
     christmas(NAMESPACE, *mend[1].split())
     trading.ready(momentum, within_s=30)
 
@@ -251,7 +254,7 @@ def test_suspend_ends_its_process_and_keeps_its_positions_and_resume_offers_them
     assert christmas(NAMESPACE, "suspend", momentum) == f"strategy/{momentum} suspended\n"
     eventually_sync(lambda: trading.status(momentum)["phase"] == "Suspended", within_s=60, every_s=0.3)
     assert trading.uid(f"strategy-{momentum}-0") == ""
-    eventually_sync(lambda: trading.open_orders(momentum) == 0, within_s=15, every_s=0.3)
+    eventually_sync(lambda: not trading.open_orders(momentum), within_s=15, every_s=0.3)
     held = trading.held_lots(momentum)
     assert "has no pod" in christmas(NAMESPACE, "logs", momentum, code=1)
     assert christmas(NAMESPACE, "resume", momentum) == f"strategy/{momentum} resumed\n"

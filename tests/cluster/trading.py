@@ -25,7 +25,7 @@ BROKER: Final[dict[str, Any]] = {
     "paper": {"cash": "1000000", "orderLatency": "20ms", "reportLatency": "20ms", "participation": "100%"},
     "limits": {"maxOpenOrders": 400},
 }
-_FINAL: Final = "('filled', 'cancelled', 'rejected', 'denied', 'expired')"
+FINAL: Final = "('filled', 'cancelled', 'rejected', 'denied', 'expired')"
 _AGAIN_S: Final = 90.0
 _IMPOSTOR: Final = """
 import json, pathlib, subprocess, sys
@@ -138,13 +138,13 @@ class Trading:
         """In the database."""
         return int(self.namespace.query(f"SELECT count(*) FROM orders WHERE strategy = '{name}'"))  # noqa: S608
 
-    def open_orders(self, name: str) -> int:
-        where = f"strategy = '{name}' AND status NOT IN {_FINAL}"
-        return int(self.namespace.query(f"SELECT count(*) FROM orders WHERE {where}"))  # noqa: S608
+    def open_orders(self, name: str) -> set[str]:
+        where = f"strategy = '{name}' AND status NOT IN {FINAL}"
+        return set(self.namespace.query(f"SELECT client_order_id FROM orders WHERE {where}").split())  # noqa: S608
 
     def offered_lots(self, name: str) -> int:
         """Of open orders to sell."""
-        where = f"strategy = '{name}' AND side = 'sell' AND status NOT IN {_FINAL}"
+        where = f"strategy = '{name}' AND side = 'sell' AND status NOT IN {FINAL}"
         return int(self.namespace.query(f"SELECT coalesce(sum(lots - filled_lots), 0) FROM orders WHERE {where}"))  # noqa: S608
 
     def held_lots(self, name: str) -> int:

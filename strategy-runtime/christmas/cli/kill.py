@@ -21,9 +21,9 @@ from christmas.cli.options import backend_options
 def kill(*, what: tuple[str, ...], backend: Backend, yes: bool, reason: str, undo: bool) -> None:
     """Halt a strategy (`kill btc-scalper`) or a whole account (`kill broker/paper`) and cancel its orders.
 
-    The gateway enforces it, whatever the strategy does. Positions stay as they are: selling them could lose
-    money, so that is for you to decide (`onSuspend: Flatten`, then suspend). The halt outlives restarts; --undo takes
-    it back. In a cluster it takes the right to read the Secret gateway-BROKER-permit-key.
+    The gateway enforces it, whatever the strategy does. Positions stay, and strategies that run offer them again by
+    their exit policy (to end that too, suspend them): selling at once could lose money, so that is for you to decide
+    (`onSuspend: Flatten`, then suspend). The halt outlives restarts; --undo takes it back. In a cluster it takes the right to read the Secret gateway-BROKER-permit-key.
     """
     kind, name = parse_one(what)
     broker = backend.broker_of(kind, name)

@@ -26,7 +26,7 @@ install: .venv/installed ## Prepare .venv, so that .venv/bin/christmas works
 up: .venv/installed ## Run the example fleet on this machine, embedded stores included
 	$(BIN)/christmas up examples
 
-test: test-unit test-integration test-hostile test-cluster ## All tests, fast first
+test: test-unit test-integration test-cluster ## All tests, fast first
 
 test-unit: .venv/installed ## Only what needs no server
 	$(BIN)/pytest tests/unit -n $(WORKERS) --dist loadfile -q

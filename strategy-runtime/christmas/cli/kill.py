@@ -23,7 +23,8 @@ def kill(*, what: tuple[str, ...], backend: Backend, yes: bool, reason: str, und
 
     The gateway enforces it, whatever the strategy does. Positions stay, and strategies that run offer them again by
     their exit policy (to end that too, suspend them): selling at once could lose money, so that is for you to decide
-    (`onSuspend: Flatten`, then suspend). The halt outlives restarts; --undo takes it back. In a cluster it takes the right to read the Secret gateway-BROKER-permit-key.
+    (`onSuspend: Flatten`, then suspend). The halt outlives restarts; --undo takes it back. In a cluster it takes the
+    right to read the Secret gateway-BROKER-permit-key.
     """
     kind, name = parse_one(what)
     broker = backend.broker_of(kind, name)

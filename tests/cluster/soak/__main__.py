@@ -252,9 +252,20 @@ class Soak:
             self._trading.nothing_lost(told.__setitem__, 0)
         except (AssertionError, subprocess.TimeoutExpired) as error:
             self._wrong(f"the ledgers at minute {told['minute']}: {str(error)[:1200]}")
+            self._audit(told)
         told["counted_in_s"] = round(time.monotonic() - began, 1)
         self.report.ledgers.append(told)
         _say(f"ledgers: {told}")
+
+    def _audit(self, told: dict[str, Any]) -> None:
+        """What the orders say, also when ticks are at odds."""
+        try:
+            told["differences"] = len(differences := self._trading.ledgers.audit())
+        except (AssertionError, subprocess.TimeoutExpired) as error:
+            self._wrong(f"the audit at minute {told['minute']}: {str(error)[:1200]}")
+            return
+        if differences:
+            self._wrong(f"the audit at minute {told['minute']}: {str(differences)[:1200]}")
 
     # --- the end -------------------------------------------------------------------------------
 

@@ -42,7 +42,7 @@ LIMITS: Final[dict[str, Limit]] = {
     "operator fds": Limit(6, "watches and pools open and close"),
     "operator threads": Limit(3, "a pool's size"),
     "operator queue": Limit(5, "it is to be empty whenever all has come to rest"),
-    "gateway rss MiB": Limit(24, "it keeps the orders of Strategies that have ended: some KiB for each order"),
+    "gateway rss MiB": Limit(16, "3,000 closed positions at most; a little of each Strategy there has been"),
     "gateway fds": Limit(6, "as many sessions as Strategies that run"),
     "gateway threads": Limit(3, "a pool's size"),
     "recorder rss MiB": Limit(10, "allocator; it keeps nothing but batches"),
@@ -50,7 +50,7 @@ LIMITS: Final[dict[str, Limit]] = {
     "recorder threads": Limit(3, "a pool's size"),
     "runtime steady-eager rss MiB": Limit(8, "its closed trades and bars"),
     "runtime steady-rules rss MiB": Limit(8, "its closed trades and bars"),
-    "redis memory MiB": Limit(48, "the stream of events fills up to 100,000 entries; ticks are trimmed"),
+    "redis memory besides events MiB": Limit(8, "ticks and journals are trimmed; the stream of events has a bound"),
     "redis keys": Limit(40, "a status line of each Strategy, until it expires"),
     "redis clients": Limit(12, "connections of Strategies that run"),
     "postgres connections": Limit(6, "pools of the recorder; runtimes read once"),
@@ -127,7 +127,9 @@ class Meter:
     def _redis(self, values: dict[str, float]) -> dict[str, int]:
         info = dict(line.split(":", 1) for line in self._ask_redis("INFO").splitlines() if ":" in line)
         keys = [line.split("\t") for line in self._ask_redis("EVAL", _KEYS, "0").splitlines() if "\t" in line]
+        events = float(self._ask_redis("MEMORY", "USAGE", "events", "SAMPLES", "0").strip() or 0)
         values["redis memory MiB"] = float(info["used_memory"]) / _MIB
+        values["redis memory besides events MiB"] = (float(info["used_memory"]) - events) / _MIB
         values["redis clients"] = float(info["connected_clients"])
         values["redis keys"] = len(keys)
         streams: dict[str, int] = {}

@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-WARM_UP_S: Final = 300.0
-"""Caches, pools and arenas fill in the first minutes of a process; that is no leak."""
+WARM_UP_S: Final = 600.0
+"""Caches, pools and arenas fill in a process's first minutes, the fleet in those of a soak; that is no leak."""
 _SAMPLES_MINIMUM: Final = 9
 """Fewer tell nothing: three in each third."""
 _SURE_Z: Final = 2.326

@@ -29,6 +29,8 @@ from christmas.execution.journal import (
 
 FINISHED_MAXIMUM: Final = 1_000
 """Closed positions of one strategy whose orders stay in memory, for late fills."""
+FINISHED_MAXIMUM_OF_ALL: Final = 3_000
+"""The same of the whole account, however many strategies there have been on it."""
 _DAY_US: Final = 86_400_000_000
 _MINUTE_US: Final = 60_000_000
 _ZERO: Final = Decimal(0)
@@ -127,11 +129,20 @@ class StrategyBook:
     def forget(self) -> Iterator[str]:
         """Drop the oldest closed positions beyond the bound; the ids of their orders."""
         while len(self.finished) > FINISHED_MAXIMUM:
-            key, position = self.finished.popitem(last=False)
-            self._booked.pop(key, None)
-            yield from position.orders
+            yield from self.forget_oldest()
         for day in sorted(self._by_day)[:-3]:
             del self._by_day[day]
+
+    def forget_oldest(self) -> set[str]:
+        """Drop the oldest closed position, of which there must be one; the ids of its orders."""
+        key, position = self.finished.popitem(last=False)
+        self._booked.pop(key, None)
+        return position.orders
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is at stake."""
+        return not self.live and not self.positions
 
     def daily_pnl(self, now_us: int, prices: dict[str, Decimal]) -> Decimal:
         """Realised today (UTC), and unrealised on positions opened today."""
@@ -253,11 +264,14 @@ class Book:
         )
 
     def account_exposure(self, now_us: int, prices: dict[str, Decimal]) -> Exposure:
-        parts = [self.exposure(book, now_us, prices) for book in self.strategies.values()]
+        books = self.strategies.values()
+        # Most strategies that ever were here are idle, and this is asked for each order.
+        parts = [self.exposure(book, now_us, prices) for book in books if not book.is_idle]
+        idle = sum((book.daily_pnl(now_us, prices) for book in books if book.is_idle), _ZERO)
         return Exposure(
             locked=sum((part.locked for part in parts), _ZERO),
             open_orders=sum(part.open_orders for part in parts),
-            daily_pnl=sum((part.daily_pnl for part in parts), _ZERO),
+            daily_pnl=sum((part.daily_pnl for part in parts), idle),
         )
 
     def position_view(self, book: StrategyBook, position_id: str) -> PositionView | None:
@@ -290,9 +304,15 @@ class Book:
             # An exit of a position that never was: nothing will ever ask for it by its position.
             del self.orders[order.id]
             self.forgotten += 1
-        for key in book.forget():
+        for key in self._forget(book):
             if self.orders.pop(key, None) is not None:
                 self.forgotten += 1
+
+    def _forget(self, book: StrategyBook) -> Iterator[str]:
+        """Closed positions beyond the bounds, after a change in ``book``: of all, who has most gives first."""
+        yield from book.forget()
+        while sum(len(one.finished) for one in self.strategies.values()) > FINISHED_MAXIMUM_OF_ALL:
+            yield from max(self.strategies.values(), key=lambda one: len(one.finished)).forget_oldest()
 
     def _session(self, entry: SessionChanged) -> None:
         fence = self.fences.get(entry.strategy_uid, Fence())

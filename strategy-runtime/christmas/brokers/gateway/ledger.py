@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 REPORTS_KEPT: Final = 256
 """Of each strategy in memory; older ones are read from the journal when a runtime asks."""
+REPORTED_STRATEGIES_KEPT: Final = 256
+"""Those that were told something last; the others' reports are read from the journal, too."""
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,10 +207,13 @@ class Ledger:
         self._count()
 
     def _told(self, order: Order, report: OrderReport) -> None:
-        recent = self._reports.get(order.strategy_uid)
+        recent = self._reports.pop(order.strategy_uid, None)
         if recent is None:
-            recent = self._reports[order.strategy_uid] = deque(maxlen=REPORTS_KEPT)
+            recent = deque(maxlen=REPORTS_KEPT)
         recent.append(report)
+        self._reports[order.strategy_uid] = recent
+        if len(self._reports) > REPORTED_STRATEGIES_KEPT:
+            del self._reports[next(iter(self._reports))]
         self.on_report(order.strategy_uid, report, order.intent)
         self._untold -= 1
         if not self._untold:

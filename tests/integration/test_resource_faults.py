@@ -129,6 +129,7 @@ async def test_a_damaged_journal_is_refused_by_name_and_an_undamaged_copy_goes_o
         damage(state)
         bench.gateway.log.write_bytes(b"")
         bench.gateway.start()
+        assert bench.gateway.process is not None
         code = await asyncio.to_thread(bench.gateway.process.wait, 30)
         words = bench.gateway.log.read_text()
         assert code == 2, f"{damage.__name__}: {words}"

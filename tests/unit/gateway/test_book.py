@@ -10,7 +10,8 @@ import pytest
 from christmas.brokers.gateway import book as module
 from christmas.brokers.gateway.book import Book
 from christmas.execution.journal import FillRecorded, JournalEntry, OrderChanged, OrderWritten
-from christmas.execution.order import Fill, OrderIntent, OrderStatus, Purpose, Side
+from christmas.execution.order import Fill, OrderIntent, OrderStatus, Purpose
+from christmas.market.tick import Side
 
 LOT = Decimal("0.001")
 DAY_US = 86_400_000_000

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import random
 from collections.abc import AsyncIterator, Callable
 from typing import Final
@@ -71,9 +70,6 @@ class GatewaySession:
         self.on_lost: Callable[[str], None] = lambda _why: None
         """Told why there is no session; a `Welcome` says that there is one again."""
         self._sent_at = 0.0
-        self._encoded = bytearray()
-        """Frames that have not been written out, of this session."""
-        self._writing: asyncio.Handle | None = None
 
     @property
     def is_connected(self) -> bool:
@@ -181,7 +177,6 @@ class GatewaySession:
 
     def _open(self, writer: asyncio.StreamWriter, welcome: Welcome) -> None:
         metrics.SESSIONS.inc()
-        self._encoded.clear()
         self._writer = writer
         known = {order.intent.client_order_id for order in welcome.orders}
         for key in known & self._unanswered.keys():
@@ -214,22 +209,8 @@ class GatewaySession:
             writer.transport.abort()
             return
         self._sent_at = asyncio.get_running_loop().time()
-        self._encoded += encode_frame(frame)
-        if not isinstance(frame, SignalNote):
-            self._write_out()
-        elif self._writing is None:
-            # The order that it led to comes next, as a rule, and takes it along.
-            self._writing = asyncio.get_running_loop().call_soon(self._write_out)
-
-    def _write_out(self) -> None:
-        if self._writing is not None:
-            self._writing.cancel()
-            self._writing = None
-        data, self._encoded = bytes(self._encoded), bytearray()
-        if self._writer is None or not data:
-            return
         try:
-            _write_now(self._writer, data)
+            writer.write(encode_frame(frame))
         except RuntimeError as error:
             # uvloop's word for a connection that broke while nobody looked; whoever reads from it ends the session.
             logger.warning("nothing can be sent to the gateway", extra={"error": str(error)})
@@ -241,21 +222,6 @@ class GatewaySession:
             await asyncio.sleep(PING_EVERY_S)
             if loop.time() - self._sent_at >= PING_EVERY_S:
                 self._send(Ping())
-
-
-def _write_now(writer: asyncio.StreamWriter, data: bytes) -> None:
-    """``writer.write``, but in this turn of the event loop: uvloop's own waits for the next one, and an order with it
-    for all that is yet to be decided in this one. What the socket does not take at once goes the usual way.
-    """
-    transport = writer.transport
-    sock = transport.get_extra_info("socket")
-    sent = 0
-    if sock is not None and not transport.is_closing() and transport.get_write_buffer_size() == 0:
-        # Whatever is wrong with the connection is for the transport to find.
-        with contextlib.suppress(OSError):
-            sent = os.write(sock.fileno(), data)
-    if sent < len(data):
-        writer.write(data[sent:])
 
 
 def _cancel_key(client_order_id: str) -> str:

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
-import os
-import socket
-import sys
-import termios
 from collections.abc import AsyncIterator, Awaitable, Callable
 from decimal import Decimal
 from pathlib import Path
@@ -222,81 +217,6 @@ async def test_signals_of_a_window_that_was_not_seen_to_are_sent_again(script: S
     assert received == [note(1), note(2), note(2)]
 
 
-async def test_what_is_sent_goes_out_before_the_event_loop_turns_and_a_note_with_its_order(script: Script) -> None:
-    waiting: list[int] = []
-    received: list[RuntimeFrame | None] = []
-
-    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(encode_frame(welcome()))
-        received.extend([await receive(reader) for _ in range(4)])
-        writer.write(encode_frame(Goodbye(reason="over")))
-
-    script.scenes = [listen]
-    made = session(script)
-    note = SignalNote(time_us=1, symbol="BTC/USDT", signal="entry", taken=True, reason="")
-    submit = Submit(intent=intent("x1"))
-
-    def unread() -> int:
-        """Bytes on their way to the gateway, which cannot have read any."""
-        assert made._writer is not None
-        assert made._writer.transport.get_write_buffer_size() == 0
-        return int.from_bytes(
-            fcntl.ioctl(made._writer.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder
-        )
-
-    def decide() -> None:
-        made.note(note)
-        waiting.append(unread())
-        made.submit(submit)
-        waiting.append(unread())
-        made.submit(submit)
-        made.note(note)
-
-    await play(made, on_welcome=decide)
-    assert waiting[0] == 0
-    assert waiting[1] >= len(encode_frame(note)) + len(encode_frame(submit))
-    assert received == [note, submit, submit, note]
-
-
-@pytest.mark.parametrize("taken", [0, 1, 100])
-async def test_what_a_socket_does_not_take_at_once_follows_in_order(
-    taken: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sent: list[bytes] = []
-
-    class Slow(Closed):
-        class transport:  # noqa: N801
-            @staticmethod
-            def get_write_buffer_size() -> int:
-                return 0
-
-            @staticmethod
-            def is_closing() -> bool:
-                return False
-
-            @staticmethod
-            def get_extra_info(_name: str) -> socket.socket:
-                return near
-
-        def write(self, data: bytes) -> None:
-            sent.append(data)
-
-    def write(number: int, data: bytes) -> int:
-        assert number == near.fileno()
-        if not taken:
-            raise BlockingIOError
-        sent.append(data[:taken])
-        return min(taken, len(data))
-
-    near, far = socket.socketpair()
-    monkeypatch.setattr(os, "write", write)
-    with near, far:
-        made = GatewaySession("unix:", Hello(permit="p", instance="i", timeframe_us=1, acts_on_ticks=False))
-        made._writer = Slow()  # type: ignore[assignment]
-        made.cancel(Cancel(intent=CancelIntent(client_order_id="x1", decided_us=2)))
-    assert b"".join(sent) == encode_frame(Cancel(intent=CancelIntent(client_order_id="x1", decided_us=2)))
-
-
 async def test_a_session_resumes_after_the_last_report(script: Script) -> None:
     script.scenes = [
         say(welcome(), report(1, "x1"), report(2, "x1")),
@@ -342,10 +262,6 @@ class Closed:
         @staticmethod
         def get_write_buffer_size() -> int:
             return 0
-
-        @staticmethod
-        def get_extra_info(_name: str) -> None:
-            return None
 
     def write(self, _data: bytes) -> None:
         raise RuntimeError("unable to perform operation on <UnixTransport closed=True>; the handler is closed")

@@ -34,7 +34,7 @@ from christmas.brokers.port import (
     VenueRejected,
     VenueReport,
 )
-from christmas.execution.order import CancelIntent, Fill, OrderIntent, OrderStatus
+from christmas.execution.order import CancelIntent, OrderIntent, OrderStatus
 from christmas.market.instrument import Instrument
 from christmas.telemetry import crash
 from christmas.telemetry.cancelling import end
@@ -174,24 +174,14 @@ class Desk:
             report.order, report.fill, time_us=report.time_us, effective_us=report.effective_us
         )
         if order is None:
-            self.unheard_of(report.order.client_order_id, report.fill)
+            self.foreign("fill" if report.fill is not None else "order", report.order.client_order_id)
         else:
             self._after(order)
 
-    def unheard_of(self, client_order_id: str, fill: Fill | None = None) -> None:
-        """Something at the venue that no strategy of ours did, or did long ago: told, never touched."""
-        journal = self._ledger.journal
-        if journal.has_order(client_order_id):
-            if fill is not None and not journal.has_fill(client_order_id, fill.fill_id):
-                metrics.LATE_FILLS.inc()
-                self.alert(
-                    "critical",
-                    "LateFill",
-                    f"the venue tells of fill {fill.fill_id} ({fill.side} {fill.lots} lots at {fill.price}) of"
-                    f" {client_order_id}, which was over long ago: no position has it",
-                )
+    def foreign(self, what: str, client_order_id: str) -> None:
+        """Something at the venue that no strategy of ours did: told, never touched."""
+        if self._ledger.journal.has_order(client_order_id):
             return
-        what = "order" if fill is None else "fill"
         metrics.FOREIGN.labels(what).inc()
         self.alert("warning", "ForeignOrder", f"the venue has an {what} {client_order_id!r} that is not in the journal")
 

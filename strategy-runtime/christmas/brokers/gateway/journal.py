@@ -210,16 +210,6 @@ class Journal:
         ).fetchone()
         return row is not None
 
-    def has_fill(self, client_order_id: str, fill_id: str) -> bool:
-        """Whether a fill of an order that was written is there, too. Looks through all that came after the order."""
-        rows = self._reader.execute(
-            "SELECT body FROM entries WHERE kind = 'fill_recorded' AND client_order_id = ?1 AND sequence >"
-            " (SELECT sequence FROM entries WHERE kind = 'order_written' AND client_order_id = ?1)",
-            (client_order_id,),
-        )
-        entries = (_decoder.decode(body) for (body,) in rows)
-        return any(isinstance(entry, FillRecorded) and entry.fill.fill_id == fill_id for entry in entries)
-
     def changes_of(self, owner: str, after: int) -> list[tuple[OrderChanged, FillRecorded | None]]:
         """A strategy's order changes but the first ``after``, each with the fill that came with it."""
         rows = self._reader.execute(

@@ -90,9 +90,6 @@ FILLS = Counter("christmas_gateway_fills_total", "Fills written to the journal."
 BUDGET_WAITING = Gauge("christmas_gateway_budget_waiting_requests", "Requests that wait for their share of the budget.")
 RECONCILED = Gauge("christmas_gateway_reconciled", "1 when the journal and the venue agree.")
 RECONCILIATIONS = Counter("christmas_gateway_reconciliations_total", "Attempts to reconcile.", ["outcome"])
-LATE_FILLS = Counter(
-    "christmas_gateway_late_fills_total", "Fills of orders that are no longer in memory: no position has them."
-)
 FOREIGN = Counter("christmas_gateway_foreign_total", "Orders and fills at the venue that are not ours.", ["what"])
 OUTBOX_SENT = Counter("christmas_gateway_outbox_entries_total", "Journal entries written to Redis.")
 OUTBOX_WAITING = Gauge("christmas_gateway_outbox_waiting_entries", "Journal entries that Redis has not yet.")

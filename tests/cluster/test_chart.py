@@ -13,7 +13,7 @@ import pytest
 
 from tests.cluster.command_line import christmas
 from tests.cluster.helm import ROOT, CommandFailed, Namespace, require_cluster, run
-from tests.cluster.trading import FINAL, Trading
+from tests.cluster.trading import FINAL, Trading, holder
 from tests.cluster.watching import Watch
 from tests.support.waiting import eventually_sync
 
@@ -248,20 +248,26 @@ def test_kill_halts_it_and_its_condition_names_the_command_that_lifts_that(
 
 
 def test_suspend_ends_its_process_and_keeps_its_positions_and_resume_offers_them_again(
-    chart: Namespace, trading: Trading, momentum: str
+    chart: Namespace, trading: Trading
 ) -> None:
-    epoch = trading.status(momentum)["epoch"]
-    assert christmas(NAMESPACE, "suspend", momentum) == f"strategy/{momentum} suspended\n"
-    eventually_sync(lambda: trading.status(momentum)["phase"] == "Suspended", within_s=60, every_s=0.3)
-    assert trading.uid(f"strategy-{momentum}-0") == ""
-    eventually_sync(lambda: not trading.open_orders(momentum), within_s=15, every_s=0.3)
-    held = trading.held_lots(momentum)
-    assert "has no pod" in christmas(NAMESPACE, "logs", momentum, code=1)
-    assert christmas(NAMESPACE, "resume", momentum) == f"strategy/{momentum} resumed\n"
-    trading.ready(momentum, within_s=60)
-    assert trading.status(momentum)["epoch"] == epoch + 1
-    assert trading.held_lots(momentum) >= held
-    eventually_sync(lambda: trading.held_lots(momentum) == trading.offered_lots(momentum), within_s=30, every_s=0.3)
+    # It sells at nobody's price, so that what it holds cannot become less.
+    trading.apply(holder("keeper"))
+    trading.ready("keeper")
+    trading.holds("keeper")
+    epoch, bought = trading.status("keeper")["epoch"], trading.held_lots("keeper")
+    assert christmas(NAMESPACE, "suspend", "keeper") == "strategy/keeper suspended\n"
+    eventually_sync(lambda: trading.status("keeper")["phase"] == "Suspended", within_s=60, every_s=0.3)
+    assert trading.uid("strategy-keeper-0") == ""
+    eventually_sync(lambda: not trading.open_orders("keeper"), within_s=15, every_s=0.3)
+    kept = trading.held_lots("keeper")
+    assert kept >= bought
+    assert "has no pod" in christmas(NAMESPACE, "logs", "keeper", code=1)
+    assert christmas(NAMESPACE, "resume", "keeper") == "strategy/keeper resumed\n"
+    trading.ready("keeper", within_s=60)
+    assert trading.status("keeper")["epoch"] == epoch + 1
+    trading.holds("keeper")
+    assert trading.held_lots("keeper") >= kept
+    chart.kubectl("delete", "strategy", "keeper", "--wait=false")
 
 
 def test_a_strategy_reaches_its_gateway_and_the_stores_and_nothing_else(chart: Namespace, scalper: str) -> None:
@@ -370,19 +376,19 @@ def test_of_two_operators_one_works_and_the_other_takes_over_when_it_is_deleted(
         return [pod for pod in operators(chart) if metric(chart, pod, "christmas_operator_leading ") == 1]
 
     assert chart.get("deployment", "christmas-operator")["status"]["readyReplicas"] == 2
-    first = eventually_sync(lambda: holder(chart), within_s=30, every_s=0.3)
+    first = eventually_sync(lambda: lease_holder(chart), within_s=30, every_s=0.3)
     assert leading() == [first]
     since = time.monotonic()
     chart.kubectl("delete", "pod", first, "--wait=false")
     # The metrics of a pod that goes are not asked for: nobody says no, and that takes half a minute.
-    second = eventually_sync(lambda: holder(chart).replace(first, ""), within_s=60, every_s=0.2)
+    second = eventually_sync(lambda: lease_holder(chart).replace(first, ""), within_s=60, every_s=0.2)
     # It gave its place away: nobody had to wait until the Lease ran out.
     assert time.monotonic() - since < LEASE_S
     eventually_sync(lambda: first not in operators(chart), within_s=60, every_s=0.5)
     assert leading() == [second]
 
 
-def holder(chart: Namespace) -> str:
+def lease_holder(chart: Namespace) -> str:
     """The pod of the operator that works; empty when none does."""
     return str(chart.get("lease", "christmas-operator")["spec"]["holderIdentity"]).rpartition("_")[0]
 

@@ -43,6 +43,8 @@ _TRUE_WITHIN_S: Final = 150.0
 _LONG_S: Final = 20.0
 _GONE_WITHIN_S: Final = 120.0
 _LEDGERS_EVERY_S: Final = 600.0
+_LINES_KEPT: Final = 5_000
+"""Of each pod's log, when something is wrong."""
 _KEPT: Final = (
     "persistentvolumeclaim/",
     "secret/christmas-stores",
@@ -55,9 +57,10 @@ _PROCESSES: Final = {"gateway": "christmas.brokers.gateway", "operator": "christ
 
 
 class Soak:
-    def __init__(self, *, minutes: float, strategies: int, seed: int, folder: Path) -> None:
+    def __init__(self, *, minutes: float, strategies: int, seed: int, folder: Path, logs: Path) -> None:
         self.namespace = PatientNamespace(NAMESPACE)
         self._trading = Trading(self.namespace, folder)
+        self._logs = logs
         self._span_s = minutes * 60
         self._steps = steps(seed, strategies)
         self._disturbances = disturbances(seed, minutes)
@@ -104,6 +107,23 @@ class Soak:
     def _wrong(self, what: str) -> None:
         _say(f"WRONG: {what}")
         self.report.wrong.append(what)
+        self._keep_logs()
+
+    def _keep_logs(self) -> None:
+        """Of the gateway and the operator: they go with the namespace, and with them what they knew."""
+        for component in ("gateway", "operator"):
+            for previous in ("false", "true"):
+                name = f"{component}-{self._at() / 60:.0f}{'-previous' if previous == 'true' else ''}.log"
+                label = f"app.kubernetes.io/component={component}"
+                try:
+                    said = self.namespace.kubectl(
+                        "logs", "-l", label, f"--previous={previous}", "--tail", str(_LINES_KEPT), "--prefix"
+                    )
+                except (AssertionError, subprocess.TimeoutExpired):
+                    # There may have been no process before this one.
+                    continue
+                self._logs.mkdir(parents=True, exist_ok=True)
+                (self._logs / name).write_text(said, encoding="utf-8")
 
     # --- acting --------------------------------------------------------------------------------
 
@@ -308,6 +328,9 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60.0, help="how long, the end not counted")
     parser.add_argument("--strategies", type=int, default=30, help="alive at one time, at most")
     parser.add_argument("--seed", type=int, default=1, help="of the plan")
+    parser.add_argument(
+        "--logs", type=Path, default=Path("soak-logs"), help="where the pods' logs go when something is wrong"
+    )
     parser.add_argument("-o", "--output", choices=["table", "json"], default="table", help="of the report")
     chosen = parser.parse_args()
     if not os.environ.get("KUBECONFIG"):
@@ -318,7 +341,13 @@ def main() -> int:
         return 2
     signal.signal(signal.SIGTERM, _interrupt)
     with tempfile.TemporaryDirectory(prefix="christmas-soak-") as folder:
-        soak = Soak(minutes=chosen.minutes, strategies=chosen.strategies, seed=chosen.seed, folder=Path(folder))
+        soak = Soak(
+            minutes=chosen.minutes,
+            strategies=chosen.strategies,
+            seed=chosen.seed,
+            folder=Path(folder),
+            logs=chosen.logs,
+        )
         try:
             soak.run()
         except KeyboardInterrupt:

@@ -81,7 +81,8 @@ def _become(user: pwd.struct_passwd) -> None:
         os.setuid(user.pw_uid)
         return
     _libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
-    # Without it access(2), by which initdb looks for its server, judges as if there were no such power.
+    # Without it access(2), by which initdb looks for its server, judges as if there were no such power. Where it is not
+    # allowed (a container without CAP_SETPCAP) the line above still keeps the power for open and exec.
     _libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
     os.setgroups([])
     os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)

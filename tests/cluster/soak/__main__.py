@@ -67,6 +67,7 @@ class Soak:
         self._wishes: dict[str, Wish] = {one.name: one for one in steady()}
         self._done: Counter[str] = Counter()
         self._looked_wrong: set[str] = set()
+        self._wrong_with_logs = 0
         self._meter: Meter | None = None
         self._began = time.monotonic()
         commit = run("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD").strip()
@@ -92,6 +93,7 @@ class Soak:
             if self._at() - counted_at >= _LEDGERS_EVERY_S:
                 self._count()
                 counted_at = self._at()
+            self.keep_logs()
             time.sleep(max(0.0, min(at + _ROUND_S, self._span_s) - self._at()))
         self.report.minutes = self._at() / 60
         self._end()
@@ -107,23 +109,22 @@ class Soak:
     def _wrong(self, what: str) -> None:
         _say(f"WRONG: {what}")
         self.report.wrong.append(what)
-        self._keep_logs()
 
-    def _keep_logs(self) -> None:
-        """Of the gateway and the operator: they go with the namespace, and with them what they knew."""
+    def keep_logs(self) -> None:
+        """Of the gateway and the operator, when more is wrong than before: they go with their pods."""
+        if len(self.report.wrong) == self._wrong_with_logs:
+            return
+        self._wrong_with_logs = len(self.report.wrong)
+        self._logs.mkdir(parents=True, exist_ok=True)
         for component in ("gateway", "operator"):
-            for previous in ("false", "true"):
-                name = f"{component}-{self._at() / 60:.0f}{'-previous' if previous == 'true' else ''}.log"
-                label = f"app.kubernetes.io/component={component}"
+            wanted = ("-l", f"app.kubernetes.io/component={component}", "--tail", str(_LINES_KEPT), "--prefix")
+            for which in ("", "--previous"):
                 try:
-                    said = self.namespace.kubectl(
-                        "logs", "-l", label, f"--previous={previous}", "--tail", str(_LINES_KEPT), "--prefix"
-                    )
+                    said = self.namespace.kubectl("logs", *wanted, *which.split())
                 except (AssertionError, subprocess.TimeoutExpired):
                     # There may have been no process before this one.
                     continue
-                self._logs.mkdir(parents=True, exist_ok=True)
-                (self._logs / name).write_text(said, encoding="utf-8")
+                (self._logs / f"{component}{which[1:]}-{self._at() / 60:.0f}.log").write_text(said, encoding="utf-8")
 
     # --- acting --------------------------------------------------------------------------------
 
@@ -295,6 +296,7 @@ class Soak:
         self._eventually(lambda: untrue({}, listed(self.namespace, KINDS)), "after all was deleted")
         self._count()
         self._eventually(self._trading.ledgers.settled, "at rest the three places differ")
+        self.keep_logs()
         self.namespace.uninstall()
         self._eventually(lambda: orphans(listed(self.namespace, KINDS)), "after helm uninstall")
         self._eventually(lambda: [one for one in self._left() if not one.startswith(_KEPT)], "it stays")
@@ -361,6 +363,7 @@ def main() -> int:
             else:
                 sys.stdout.write("\n".join(lines(report)) + "\n")
             sys.stdout.flush()
+            soak.keep_logs()
             _say("removing the namespace")
             soak.namespace.remove()
     return int(bool(report.wrong))

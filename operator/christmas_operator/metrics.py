@@ -6,6 +6,8 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from christmas_operator.kube.kinds import OWNED
+
 QUEUE_DEPTH: Final = Gauge("christmas_operator_queue_objects", "Objects that wait to be looked at.", ["lane"])
 QUEUE_DELAYED: Final = Gauge("christmas_operator_queue_delayed_objects", "Objects that wait for their time.")
 QUEUE_WAIT: Final = Histogram(
@@ -35,6 +37,8 @@ WRITES: Final = Counter(
 DRIFT: Final = Counter(
     "christmas_operator_drift_repairs_total", "Objects that somebody had changed or removed.", ["kind"]
 )
+for _kind in OWNED:
+    DRIFT.labels(_kind.kind)  # begins at 0: increase() sees the first, too
 GATEWAY: Final = Counter("christmas_operator_gateway_commands_total", "Commands to gateways.", ["command", "outcome"])
 LEADING: Final = Gauge("christmas_operator_leading", "1 while this operator is the active one.")
 GHOSTS: Final = Counter("christmas_operator_ghosts_total", "Deletions that no watch told us of.", ["kind"])

@@ -56,6 +56,7 @@ class QuarantineFollower:
         self._stopping = stopping
         self._reason = reason
         self._interval_s = interval_s
+        metrics.QUARANTINED.labels(market)  # begins at 0: rate() sees the first, too
 
     async def run(self) -> None:
         """Copy until stopped, and then what still is in Redis."""

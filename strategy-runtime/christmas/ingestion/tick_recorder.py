@@ -83,6 +83,7 @@ class TickRecorder:
         self._stopping = stopping
         self._reason = reason
         self._batch_ticks = batch_ticks
+        metrics.UNSTORABLE.labels(market)  # begins at 0: rate() sees the first, too
         self._interval_s = interval_s
         self._in_hand: list[ReadyBatch] = []
         """Batches whose transaction failed: at most the one in writing and the one behind it."""

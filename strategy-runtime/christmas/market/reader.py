@@ -76,6 +76,8 @@ class TickReader:
         self._clock_channel = clock_channel(market).encode()
         self._channels = [ticks_key(market, symbol) for symbol in self._symbols]
         self._redis = Redis.from_url(redis_url)
+        # So that the first miss is a step from 0, which increase() sees.
+        metrics.READER_MISSED.labels(market)
         self._doorbell = Wire(self._redis)
         self._sets = Wire(self._redis)
         self._ready: deque[Message] = deque()

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from christmas.brokers.gateway import book
 from christmas.brokers.gateway.commands import Commands
 from christmas.brokers.port import VenueAmbiguous, VenueError, VenueRateLimited, VenueRejected
 from christmas.execution.journal import OrderChanged, OrderWritten, TradingChanged
@@ -180,6 +181,29 @@ async def test_fills_twice_late_and_out_of_order_count_once(live: Lives, venue: 
     assert sum(report.fill.lots for report in bench.reports if report.fill is not None) == 10
     assert [report.sequence for report in bench.reports] == [1, 2, 3]
     assert bench.book.held_lots() == {"BTC/USDT": 10}
+
+
+async def test_a_fill_of_an_order_that_is_forgotten_is_told_once_it_is_new(
+    live: Lives, venue: ScriptedVenue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(book, "FINISHED_MAXIMUM", 1)
+    bench = await live()
+    told = []
+    for number in (1, 2):
+        bench.submit(entry(number))
+        await bench.settled()
+        told.append(venue.fill(f"entry-{number}", 10))
+        bench.submit(exit_of(number))
+        await bench.settled()
+        venue.fill(f"exit-{number}", 10, side="sell")
+        await bench.settled()
+    booked = told[0]
+    assert bench.book.orders.keys() == {"entry-2", "exit-2"}
+    bench.desk.on_report(booked)
+    assert "LateFill" not in bench.alerts()
+    assert booked.fill is not None
+    bench.desk.on_report(msgspec.structs.replace(booked, fill=msgspec.structs.replace(booked.fill, fill_id="another")))
+    assert bench.alerts().count("LateFill") == 1
 
 
 async def test_a_fill_that_is_never_told_is_asked_for(live: Lives, venue: ScriptedVenue) -> None:

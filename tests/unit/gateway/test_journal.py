@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from christmas.brokers.gateway.journal import Journal, JournalFailed
-from christmas.execution.journal import SignalNoted, TradingChanged
+from christmas.execution.journal import FillRecorded, SignalNoted, TradingChanged
+from christmas.execution.order import Fill
 
 
 def halt(number: int) -> TradingChanged:
@@ -106,3 +108,49 @@ async def test_the_last_signal_of_each_strategy_stays_known(tmp_path: Path) -> N
     assert [again.last_signal_us(owner) for owner in ("a", "b", "c")] == [20, 15, -1]
     assert [sequence for sequence, _ in again.read_after(0)] == [2, 3]
     again.close()
+
+
+def filled(order: str, fill_id: str) -> FillRecorded:
+    fill = Fill(
+        fill_id=fill_id,
+        client_order_id=order,
+        symbol="BTC/USDT",
+        side="buy",
+        price=Decimal(100),
+        lots=1,
+        fee=Decimal(0),
+        liquidity="maker",
+        time_us=1,
+    )
+    return FillRecorded(time_us=1, wall_us=0, position_id=order, purpose="entry", lot_size=Decimal(1), fill=fill)
+
+
+async def test_a_fill_is_found_by_its_order_and_its_own_id(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.sqlite")
+    journal.append([filled("a", "1"), filled("a", "2"), filled("b", "3")])
+    await journal.flushed()
+    found = [(order, number) for order in "abc" for number in "123" if journal.has_fill(order, number)]
+    assert found == [("a", "1"), ("a", "2"), ("b", "3")]
+    journal.close()
+
+
+async def test_to_look_for_a_fill_takes_no_longer_in_a_long_journal(tmp_path: Path) -> None:
+    async def steps(entries: int) -> int:
+        """Of SQLite's virtual machine, to look for an old fill and an old order after so many others."""
+        journal = Journal(tmp_path / f"{entries}.sqlite")
+        journal.append([filled(f"order-{number}", "1") for number in range(entries)])
+        await journal.flushed()
+        taken = 0
+
+        def count() -> None:
+            nonlocal taken
+            taken += 1
+
+        journal._reader.set_progress_handler(count, 1)
+        assert journal.has_fill("order-0", "1")
+        assert not journal.has_order("order-0")
+        journal._reader.set_progress_handler(None, 0)
+        journal.close()
+        return taken
+
+    assert 0 < await steps(5_000) <= 2 * await steps(50)

@@ -25,6 +25,7 @@ from christmas.brokers.gateway.quotes import Quotes
 from christmas.brokers.gateway.rate import Priority
 from christmas.brokers.gateway.risk import AccountBounds, Denial, Situation, evaluate
 from christmas.brokers.gateway.timing import Timing
+from christmas.brokers.gateway.unmatched import Unmatched
 from christmas.brokers.permit import Limits
 from christmas.brokers.port import (
     Venue,
@@ -90,6 +91,7 @@ class Desk:
         """Uids of strategies whose positions the gateway is closing itself."""
         self.on_trouble: Callable[[str], None] = lambda _reason: None
         """Called when the venue has stopped answering."""
+        self.unmatched = Unmatched(ledger.journal, self.alert)
         self._placing: set[str] = set()
         self._fetching: set[str] = set()
         self._limits: dict[str, Limits] = {}
@@ -174,16 +176,12 @@ class Desk:
             report.order, report.fill, time_us=report.time_us, effective_us=report.effective_us
         )
         if order is None:
-            self.foreign("fill" if report.fill is not None else "order", report.order.client_order_id)
+            if report.fill is None:
+                self.unmatched.order(report.order.client_order_id)
+            else:
+                self.unmatched.fill(report.fill)
         else:
             self._after(order)
-
-    def foreign(self, what: str, client_order_id: str) -> None:
-        """Something at the venue that no strategy of ours did: told, never touched."""
-        if self._ledger.journal.has_order(client_order_id):
-            return
-        metrics.FOREIGN.labels(what).inc()
-        self.alert("warning", "ForeignOrder", f"the venue has an {what} {client_order_id!r} that is not in the journal")
 
     def alert(self, severity: Severity, reason: str, message: str, strategy: str = "") -> None:
         logger.log(_LOG_LEVELS[severity], message, extra={"reason": reason})
@@ -482,7 +480,7 @@ class Desk:
         self._placing.add(order.id)
         self._spawn(self._place(order.id, None, UNKNOWN))
 
-    def _no_answer(self, kind: str) -> None:
+    def _no_answer(self, kind: metrics.VenueErrorKind) -> None:
         metrics.VENUE_ERRORS.labels(kind).inc()
         self._unanswered += 1
         if self._unanswered == _TROUBLE_AFTER:

@@ -50,6 +50,7 @@ CREATE TABLE IF NOT EXISTS entries (
   body BLOB NOT NULL, sum INTEGER
 );
 CREATE UNIQUE INDEX IF NOT EXISTS entries_written ON entries (client_order_id) WHERE kind = 'order_written';
+CREATE INDEX IF NOT EXISTS entries_filled ON entries (client_order_id) WHERE kind = 'fill_recorded';
 CREATE INDEX IF NOT EXISTS entries_changed ON entries (owner, sequence) WHERE kind = 'order_changed';
 CREATE INDEX IF NOT EXISTS entries_noted ON entries (owner, sequence) WHERE kind = 'signal_noted';
 CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -209,6 +210,14 @@ class Journal:
             "SELECT 1 FROM entries WHERE kind = 'order_written' AND client_order_id = ?", (client_order_id,)
         ).fetchone()
         return row is not None
+
+    def has_fill(self, client_order_id: str, fill_id: str) -> bool:
+        """Whether a fill of an order is on disk. By index: a reconciling asks for thousands."""
+        rows = self._reader.execute(
+            "SELECT body FROM entries WHERE kind = 'fill_recorded' AND client_order_id = ?", (client_order_id,)
+        )
+        entries = (_decoder.decode(body) for (body,) in rows)
+        return any(isinstance(entry, FillRecorded) and entry.fill.fill_id == fill_id for entry in entries)
 
     def changes_of(self, owner: str, after: int) -> list[tuple[OrderChanged, FillRecorded | None]]:
         """A strategy's order changes but the first ``after``, each with the fill that came with it."""

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal, get_args
 
 from prometheus_client import Counter, Gauge, Histogram
+
+from christmas.brokers.gateway.risk import DenialCode
+from christmas.execution.protocol import RefusalCode
+
+VenueErrorKind = Literal["rate_limited", "timeout", "ambiguous"]
+TickRefusal = Literal["duplicate", "quarantined"]
+UnmatchedKind = Literal["order", "fill"]
 
 _MILLISECONDS: Final = (
     0.0001,
@@ -90,6 +97,9 @@ FILLS = Counter("christmas_gateway_fills_total", "Fills written to the journal."
 BUDGET_WAITING = Gauge("christmas_gateway_budget_waiting_requests", "Requests that wait for their share of the budget.")
 RECONCILED = Gauge("christmas_gateway_reconciled", "1 when the journal and the venue agree.")
 RECONCILIATIONS = Counter("christmas_gateway_reconciliations_total", "Attempts to reconcile.", ["outcome"])
+LATE_FILLS = Counter(
+    "christmas_gateway_late_fills_total", "Fills of orders that are no longer in memory: no position has them."
+)
 FOREIGN = Counter("christmas_gateway_foreign_total", "Orders and fills at the venue that are not ours.", ["what"])
 OUTBOX_SENT = Counter("christmas_gateway_outbox_entries_total", "Journal entries written to Redis.")
 OUTBOX_WAITING = Gauge("christmas_gateway_outbox_waiting_entries", "Journal entries that Redis has not yet.")
@@ -110,3 +120,14 @@ WINDOWS = Counter("christmas_gateway_lockstep_windows_total", "Windows of a lock
 REPLAY_DONE = Gauge("christmas_gateway_replay_done_rows", "Rows of the replayed files that have been read.")
 REPLAY_TOTAL = Gauge("christmas_gateway_replay_total_rows", "Rows in the replayed files; 0 when that is not known.")
 MARKET_TIME = Gauge("christmas_gateway_market_time_seconds", "The market's clock, seconds since the epoch.")
+
+# The first step of a series that begins at 1 is in no rate() and no increase(): what has few labels begins at 0.
+for _counter, _labels in (
+    (VENUE_ERRORS, VenueErrorKind),
+    (REFUSED, RefusalCode),
+    (DENIED, DenialCode),
+    (FOREIGN, UnmatchedKind),
+    (TICKS_REFUSED, TickRefusal),
+):
+    for _label in get_args(_labels):
+        _counter.labels(_label)

@@ -118,14 +118,14 @@ class Reconciler:
         for fill in fills:
             order = book.orders.get(fill.client_order_id)
             if order is None:
-                self._desk.foreign("fill", fill.client_order_id)
+                self._desk.unmatched.fill(fill)
             else:
                 effective_us = self._desk.fill_known_from(fill.time_us)
                 self._ledger.observe(as_seen(order), fill, time_us=fill.time_us, effective_us=effective_us)
         for seen in open_orders:
             order = book.orders.get(seen.client_order_id)
             if order is None:
-                self._desk.foreign("order", seen.client_order_id)
+                self._desk.unmatched.order(seen.client_order_id)
             else:
                 self._ledger.observe(seen, effective_us=self._known_from(seen, order))
         for order in book.open_orders():

@@ -8,6 +8,7 @@ is not there, and by an allowance of its own against an engine that has gone mad
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Literal
 
 import msgspec
 
@@ -17,10 +18,36 @@ from christmas.market.instrument import Instrument
 
 _ZERO = Decimal(0)
 
+DenialCode = Literal[
+    "AccountDailyLoss",
+    "AccountNotional",
+    "AccountOpenOrders",
+    "Capital",
+    "DailyLoss",
+    "ExitsPerMinute",
+    "Flattening",
+    "Halted",
+    "LongOnly",
+    "Lots",
+    "MarketClosed",
+    "MaxPositions",
+    "MinimumNotional",
+    "NotReconciled",
+    "OpenOrders",
+    "OrdersPerMinute",
+    "Oversell",
+    "PerTrade",
+    "Price",
+    "PriceCollar",
+    "StaleMarketData",
+    "UnknownPosition",
+    "UnknownSymbol",
+]
+"""Why an order is denied; the metric's label."""
+
 
 class Denial(msgspec.Struct, frozen=True):
-    code: str
-    """A label with few values, for the metric."""
+    code: DenialCode
     message: str
 
     def __str__(self) -> str:

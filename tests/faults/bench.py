@@ -139,8 +139,11 @@ class Process:
             return f"does not answer: {error}"
 
     def metrics(self) -> dict[str, float]:
-        with urllib.request.urlopen(self._url("/metrics"), timeout=3) as answer:  # noqa: S310
-            lines = [line.rpartition(" ") for line in bytes(answer.read()).decode().splitlines()]
+        try:
+            with urllib.request.urlopen(self._url("/metrics"), timeout=3) as answer:  # noqa: S310
+                lines = [line.rpartition(" ") for line in bytes(answer.read()).decode().splitlines()]
+        except OSError as error:
+            raise AssertionError(f"/metrics does not answer: {error}") from error
         return {name: float(value) for name, _, value in lines if name and not name.startswith("#")}
 
     def _url(self, path: str) -> str:
@@ -301,19 +304,25 @@ class Bench:
         await a_position_closed(self.journal)
         for process in self.runtimes:
             await asyncio.to_thread(process.end)
-        await eventually(self._all_stored, within_s=40.0, every_s=0.2, what="all is stored")
+        await self._stored()
         await asyncio.to_thread(self.gateway.end)
-        await eventually(self._all_stored, within_s=40.0, every_s=0.2, what="all is stored")
+        await self._stored()
         database = await read_database(self.database_url, market="paper", session_id="default")
         books = Books(read_journal(self.journal), read_venue(self.journal.with_name("venue.sqlite")), database)
         runtimes = {process.settings_file.parent for process in self.runtimes}
         state = as_state_folder(self.folder / "audited", self.folder / "gateway", runtimes)
         return differences(books) + await audited(state, self.database_url)
 
-    async def _all_stored(self) -> bool:
-        database = await read_database(self.database_url, market="paper", session_id="default")
+    async def _stored(self) -> None:
+        """Return when the database has all that there was at first; more may come meanwhile."""
+        entries = read_journal(self.journal).sequence
         ticks = int(str(self.texts.hget("stream:paper", SYMBOL) or 0))
-        return len(database.journal) >= read_journal(self.journal).sequence and database.ticks >= ticks
+
+        async def has_them() -> bool:
+            database = await read_database(self.database_url, market="paper", session_id="default")
+            return len(database.journal) >= entries and database.ticks >= ticks
+
+        await eventually(has_them, within_s=40.0, every_s=0.2, what=f"{entries} entries and {ticks} ticks are stored")
 
 
 def differences(books: Books) -> list[str]:

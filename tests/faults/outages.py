@@ -92,7 +92,7 @@ class OutageFleet:
         self.fleet.environment["REDIS_URL"] = f"redis://127.0.0.1:{self.proxies['redis'].port}/0"
         self.fleet.environment["DATABASE_URL"] = through(self.database_url, self.proxies["database"])
         self.fleet.write("broker.yaml", BROKER + _FREE)
-        self.fleet.write("eager.yaml", strategy("eager", _EAGER, positions=100, extra=_EXIT))
+        self.fleet.write("eager.yaml", strategy("eager", _EAGER, positions=100, per_trade="10", extra=_EXIT))
         self.fleet.up(str(self.fleet.manifests))
         await self.trading(within_s=90.0)
 

@@ -179,16 +179,25 @@ async def test_a_stepped_clock_breaks_no_bar_and_revives_no_permit(bench: Bench,
         await asyncio.to_thread(process.end)
         process.start(clock.environment)
     await bench.trading(within_s=RESUMES_WITHIN_S)
-    late = bench.gateway.metrics().get('christmas_market_late_ticks_total{market="paper"}', 0.0)
+    late, published = _late_and_published(bench)
     brief = permit("brief", expires_us=time.time_ns() // 1000 + 1_000_000)
     await eventually(lambda: _is_expired(bench, brief), within_s=10.0, every_s=0.2, what="the permit expires")
     for seconds in (-7_200, 3_600, 0):
         clock.step(seconds)
         await bench.trading(within_s=RESUMES_WITHIN_S)
         assert await _is_expired(bench, brief), f"valid again after a step of {seconds} s"
-    after = bench.gateway.metrics().get('christmas_market_late_ticks_total{market="paper"}', 0.0)
-    assert after - late <= 20
+    # A gateway that obeyed the clock would find every print late; one that stood still for a moment finds some.
+    late_now, published_now = _late_and_published(bench)
+    assert late_now - late <= (published_now - published) / 4
     assert await bench.audited() == []
+
+
+def _late_and_published(bench: Bench) -> tuple[float, float]:
+    metrics = bench.gateway.metrics()
+    return (
+        metrics.get('christmas_market_late_ticks_total{market="paper"}', 0.0),
+        metrics['christmas_market_ticks_written_total{market="paper"}'],
+    )
 
 
 async def _is_expired(bench: Bench, text: str) -> bool:

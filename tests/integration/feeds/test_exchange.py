@@ -48,7 +48,7 @@ async def test_captured_trades_come_through_a_disconnect_repeats_and_silence(sha
         [(messages[:first], "drop"), (messages[first - 150 : second], "silence"), (messages[second - 50 :], "silence")]
     )
     async with server.running():
-        ticks = await take(feed(server, silent_after_s=1.0), len(messages))
+        ticks = await take(feed(server, silent_after_s=3.0), len(messages))
         await eventually(lambda: server.open_connections == 0, what="every connection is closed")
     assert ticks == list(read_trades(shared_data / FUTURES_BTC))
     assert server.subscribed == [["btcusdt@trade"]] * 3

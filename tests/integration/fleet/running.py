@@ -24,7 +24,7 @@ spec:
 """
 
 
-def strategy(name: str, logic: str, *, positions: int = 2, extra: str = "") -> str:
+def strategy(name: str, logic: str, *, positions: int = 2, per_trade: str = "100", extra: str = "") -> str:
     return f"""\
 ---
 apiVersion: christmas.dev/v1alpha1
@@ -35,12 +35,14 @@ spec:
   symbols: [BTC/USDT]
   timeframe: 1s
   {logic}
-  capital: {{amount: "1000", perTrade: "100", maxPositions: {positions}}}
+  capital: {{amount: "1000", perTrade: "{per_trade}", maxPositions: {positions}}}
 {extra}"""
 
 
 IDLE = 'rules: {entry: "rsi(14) < 0.001"}'
 EAGER = 'rules: {entry: "close > 0"}'
+HOLDS = '  exit: {minimumProfit: "5%"}\n'
+"""Of one that is to hold still what it bought, however the market moves meanwhile."""
 
 
 class Fleet:

@@ -134,7 +134,7 @@ class Running:
         try:
             with urllib.request.urlopen(self.url("/readyz"), timeout=2) as answer:  # noqa: S310
                 return bool(answer.status == 200)
-        except urllib.error.HTTPError:
+        except OSError:
             return False
 
     def url(self, path: str) -> str:
@@ -151,6 +151,8 @@ class Running:
                 return ""
         except urllib.error.HTTPError as error:
             return error.read().decode().strip()
+        except OSError:
+            return ""
 
     async def metrics(self) -> dict[str, float]:
         """Samples by their name and labels."""

@@ -178,13 +178,20 @@ async def test_two_flattens_at_once_sell_each_lot_once(gateway: MakeGateway) -> 
     assert isinstance(statement, CommandResult)
     content = msgspec.json.decode(statement.message)
     assert (content["holdings"], content["positions"]) == ({}, [])
-    sold = {intent.client_order_id: 0 for intent in bought}
-    frames = [frame for frame in client.frames if isinstance(frame, Report)]
-    exits = {frame.report.client_order_id: frame.intent.position_id for frame in frames if frame.intent is not None}
-    for frame in frames:
-        if frame.report.fill is not None and frame.report.fill.side == "sell":
-            sold[exits[frame.report.client_order_id]] += frame.report.fill.lots
-    assert sold == {intent.client_order_id: intent.lots for intent in bought}
+
+    def sold() -> dict[str, int]:
+        """Lots by position, as far as it has been told."""
+        lots = {intent.client_order_id: 0 for intent in bought}
+        frames = [frame for frame in client.frames if isinstance(frame, Report)]
+        exits = {frame.report.client_order_id: frame.intent.position_id for frame in frames if frame.intent is not None}
+        for frame in frames:
+            if frame.report.fill is not None and frame.report.fill.side == "sell":
+                lots[exits[frame.report.client_order_id]] += frame.report.fill.lots
+        return lots
+
+    # A report is sent when its entry is on disk; the exposure is known before.
+    await eventually(lambda: sum(sold().values()) >= 200, what="every sale is told")
+    assert sold() == {intent.client_order_id: intent.lots for intent in bought}
     assert sum(fill.lots for fill in statement.fills if fill.side == "sell") == 200
 
 
@@ -195,7 +202,12 @@ async def test_a_resting_order_is_cancelled(gateway: MakeGateway) -> None:
     await client.connect(running.address, permit())
     welcome = await client.welcome()
     await client.wait_trading()
-    order = buy(welcome.clock_us, price=Decimal(59_000), lots=20)
+    bought = buy(welcome.clock_us)
+    client.submit(bought)
+    filled = await client.wait_report(lambda report: report.status is OrderStatus.FILLED)
+    assert filled.fill is not None
+    far = (filled.fill.price * Decimal("0.97")).quantize(Decimal(1))
+    order = buy(welcome.clock_us, number=2, price=far, lots=20)
     client.submit(order)
     answer = await client.wait_report(lambda report: report.client_order_id == order.client_order_id)
     assert answer.status is OrderStatus.ACCEPTED, answer.reason

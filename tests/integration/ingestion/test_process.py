@@ -76,6 +76,8 @@ class Recorder:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
+        except OSError as error:
+            raise AssertionError(f"{path} does not answer: {error}") from error
 
     async def ready(self) -> None:
         async def asked() -> bool:

@@ -82,7 +82,7 @@ async def test_killed_connections_and_restarts_lose_nothing_and_double_nothing(
         while position < len(spot):
             end = min(len(spot), position + dice.randint(1_500, 3_500))
             async with recording(redis_client, any_database_url, MARKET, batch_ticks=500):
-                await eventually(kill, every_s=0.03)
+                kills += await eventually(kill, every_s=0.03)
                 while position < end:
                     size = min(dice.randint(100, 300), end - position)
                     await market.publish(spot[position : position + size])

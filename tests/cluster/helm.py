@@ -31,7 +31,10 @@ class ObjectGone(CommandFailed):
 
 def run(*command: str, input_text: str | None = None, within_s: float = 60.0) -> str:
     """What the command prints; raises CommandFailed with all it said."""
-    done = subprocess.run(command, input=input_text, capture_output=True, text=True, timeout=within_s, check=False)
+    try:
+        done = subprocess.run(command, input=input_text, capture_output=True, text=True, timeout=within_s, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise CommandFailed(f"{' '.join(command)}\ndid not end within {within_s} s") from error
     if done.returncode != 0:
         failure = ObjectGone if "(NotFound)" in done.stderr else CommandFailed
         raise failure(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")

@@ -84,10 +84,10 @@ class OperatorProcess:
         eventually_sync(self._status.exists, within_s=20, what="the operator listens")
         self._port = int(json.loads(self._status.read_text())["http_port"])
 
-    def wait_leading(self) -> None:
+    def wait_leading(self, within_s: float = 40) -> None:
         eventually_sync(
             lambda: self.metric("christmas_operator_leading") == 1.0 and self.get("/readyz") == "ok\n",
-            within_s=40,
+            within_s=within_s,
             every_s=0.1,
             what=f"the operator leads; see {self.log}",
         )

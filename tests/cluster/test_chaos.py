@@ -119,8 +119,8 @@ def test_of_two_processes_with_one_permit_the_older_is_refused(fleet: Trading, t
     # It takes over from the pod's own process, which is refused, ends, and takes over again when it is restarted.
     assert fleet.impostor("trader", fleet.permit("trader"), host="holder") == EXIT_REFUSED
     assert fleet.refused("InstanceSuperseded") >= refused + 2
+    eventually_sync(lambda: fleet.status("trader").get("restarts", 0) > restarts, within_s=30, every_s=0.5)
     fleet.ready("trader")
-    assert fleet.status("trader")["restarts"] > restarts
     fleet.goes_on()
     speakers = one_speaker_at_a_time(fleet.nothing_lost(tell, since_us))["trader"]
     assert len(speakers) == len(set(speakers)) >= 3
@@ -160,9 +160,13 @@ def test_redis_s_pod_deleted(fleet: Trading, tell: Tell) -> None:
     uid, since_us = fleet.uid("christmas-redis-0"), now_us()
     fleet.namespace.kubectl("delete", "pod", "christmas-redis-0")
     replaced(fleet, "christmas-redis-0", uid)
-    # Redis does not forget what came in a transaction.
-    kept = fleet.namespace.python("gateway-paper-0", IN_TRANSACTION.format("pipe.get('one'); pipe.get('other')"))
-    assert kept.strip() == "[b'1', b'2']"
+
+    def kept() -> bool:
+        # Its Service may lead to it a moment later than it is ready.
+        asked = IN_TRANSACTION.format("pipe.get('one'); pipe.get('other')")
+        return fleet.namespace.python("gateway-paper-0", asked).strip() == "[b'1', b'2']"
+
+    eventually_sync(kept, within_s=30, every_s=0.5, what="Redis has what came in a transaction")
     fleet.goes_on()
     fleet.nothing_lost(tell, since_us)
 

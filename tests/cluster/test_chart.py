@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,12 +18,14 @@ from tests.cluster.trading import FINAL, Trading, holder
 from tests.cluster.watching import Watch
 from tests.support.waiting import eventually_sync
 
-pytestmark = pytest.mark.timeout(420)
+pytestmark = pytest.mark.timeout(600)
 
 NAMESPACE = "christmas-chart"
 ELSEWHERE = "christmas-chart-elsewhere"
-LEASE_S = 12
+LEASE_S = 40
 STRATEGY_READY_S = 30.0
+RISES_WITHIN_S = 240
+"""The example orders when the made-up market rises: mostly within seconds, in 6 of 1,500 windows not within 95 s."""
 TRIED_BY_HELM_TEST = {"config|get", "flushall", "markets", f"ticks:{NAMESPACE}.paper:X"}
 IN_TURNS = """
 from decimal import Decimal
@@ -82,7 +85,8 @@ def momentum(chart: Namespace, trading: Trading, scalper: str) -> str:
     """The example with code in its manifest, once it holds something; its name."""
     chart.kubectl("apply", "-f", str(ROOT / "examples" / "btc-momentum.yaml"))
     eventually_sync(lambda: chart.is_ready("strategy", "btc-momentum"), within_s=STRATEGY_READY_S, every_s=0.25)
-    eventually_sync(lambda: trading.orders("btc-momentum") > 0, within_s=90, every_s=1, what="an order in TimescaleDB")
+    ordered = partial(trading.orders, "btc-momentum")
+    eventually_sync(ordered, within_s=RISES_WITHIN_S, every_s=1, what="an order in TimescaleDB")
     return "btc-momentum"
 
 
@@ -149,7 +153,9 @@ def test_an_example_is_ready_in_time_and_its_ticks_are_recorded(chart: Namespace
 
 def test_code_in_a_manifest_trades_and_its_fills_are_recorded(chart: Namespace, momentum: str) -> None:
     fills = "SELECT count(*) FROM fills WHERE strategy = 'btc-momentum'"
-    eventually_sync(lambda: int(chart.query(fills)) > 0, within_s=90, every_s=1, what="a fill in TimescaleDB")
+    eventually_sync(
+        lambda: int(chart.query(fills)) > 0, within_s=RISES_WITHIN_S, every_s=1, what="a fill in TimescaleDB"
+    )
 
 
 def test_an_update_that_waits_for_being_flat_holds_entries_and_rolls_by_itself(
@@ -172,15 +178,8 @@ def test_an_update_that_waits_for_being_flat_holds_entries_and_rolls_by_itself(
         of_two = "SELECT count(*) FROM orders WHERE strategy = 'in-turns' AND epoch = 2"
         eventually_sync(lambda: int(chart.query(of_two)) > 0, within_s=90, every_s=0.5, what="it trades again")
         trading.ready("in-turns")
-        eventually_sync(lambda: not trading.condition("in-turns", "EntriesHeld"), within_s=15, every_s=0.2)
-        seen = watch.statuses()
-    assert not trading.condition("in-turns", "ConfigDrift")
-    told: list[tuple[int, str, str]] = []
-    for status in seen:
-        reason = {one["type"]: one["reason"] for one in status.get("conditions", ()) if one["status"] == "True"}
-        step = (status.get("epoch", 0), reason.get("ConfigDrift", ""), reason.get("EntriesHeld", ""))
-        if step not in told[-1:]:
-            told.append(step)
+        eventually_sync(lambda: steps_of(watch.statuses())[-1] == (2, "", ""), within_s=15, every_s=0.2)
+        told = steps_of(watch.statuses())
     steps = iter(told)
     for step in (
         (1, "", ""),
@@ -211,9 +210,13 @@ def test_the_command_line_shows_what_the_fleet_does(chart: Namespace, trading: T
     explained = told("explain", "btc-scalper")
     assert "rsi(14) < 30" in explained
     assert "last price BTC/USDT: " in explained
-    described = told("describe", momentum)
-    assert f"strategy-{momentum}-0" in described
-    assert ["Ready", "True"] in [line.split()[:2] for line in described.splitlines()]
+
+    def described_as_ready() -> bool:
+        described = told("describe", momentum)
+        assert f"strategy-{momentum}-0" in described
+        return ["Ready", "True"] in [line.split()[:2] for line in described.splitlines()]
+
+    eventually_sync(described_as_ready, within_s=30, every_s=1)
 
 
 @pytest.mark.parametrize("whose", [["btc-scalper"], ["broker/paper"], ["operator"]])
@@ -273,12 +276,13 @@ def test_suspend_ends_its_process_and_keeps_its_positions_and_resume_offers_them
 def test_a_strategy_reaches_its_gateway_and_the_stores_and_nothing_else(chart: Namespace, scalper: str) -> None:
     node = json.loads(run("kubectl", "get", "nodes", "-o", "json"))["items"][0]
     address = next(one["address"] for one in node["status"]["addresses"] if one["type"] == "InternalIP")
+    allowed = (("christmas-redis", 6379), ("christmas-timescaledb", 5432), ("gateway-paper", 7400))
+    # One after another: a Service leads nowhere while its pod's probe is late for once.
+    for target in allowed:
+        eventually_sync(lambda: set(reached(chart, scalper, target).values()) == {"open"}, within_s=60, every_s=1)  # noqa: B023
     states = reached(
         chart,
         scalper,
-        ("christmas-redis", 6379),
-        ("christmas-timescaledb", 5432),
-        ("gateway-paper", 7400),
         ("kubernetes.default.svc", 443),
         (address, 6443),
         (address, 10250),
@@ -287,11 +291,8 @@ def test_a_strategy_reaches_its_gateway_and_the_stores_and_nothing_else(chart: N
         ("christmas-recorder", 9400),
         ("gateway-paper", 9400),
     )
-    assert {name for name, state in states.items() if state == "open"} == {
-        "christmas-redis:6379",
-        "christmas-timescaledb:5432",
-        "gateway-paper:7400",
-    }
+    assert len(states) == 7
+    assert set(states.values()) == {"closed"}, states
     pod = chart.get("pod", scalper)["spec"]
     assert pod["automountServiceAccountToken"] is False
 
@@ -356,6 +357,17 @@ def settings(chart: Namespace, name: str) -> dict[str, Any]:
     return found
 
 
+def steps_of(statuses: list[dict[str, Any]]) -> list[tuple[int, str, str]]:
+    """Epoch, and the reasons of ConfigDrift and EntriesHeld, each time that one of them changed."""
+    told: list[tuple[int, str, str]] = []
+    for status in statuses:
+        reason = {one["type"]: one["reason"] for one in status.get("conditions", ()) if one["status"] == "True"}
+        step = (status.get("epoch", 0), reason.get("ConfigDrift", ""), reason.get("EntriesHeld", ""))
+        if step not in told[-1:]:
+            told.append(step)
+    return told
+
+
 def operators(chart: Namespace) -> set[str]:
     return chart.names("pods", "app.kubernetes.io/name=christmas,app.kubernetes.io/component=operator")
 
@@ -383,7 +395,7 @@ def test_of_two_operators_one_works_and_the_other_takes_over_when_it_is_deleted(
     # The metrics of a pod that goes are not asked for: nobody says no, and that takes half a minute.
     second = eventually_sync(lambda: lease_holder(chart).replace(first, ""), within_s=60, every_s=0.2)
     # It gave its place away: nobody had to wait until the Lease ran out.
-    assert time.monotonic() - since < LEASE_S
+    assert time.monotonic() - since < LEASE_S / 2
     eventually_sync(lambda: first not in operators(chart), within_s=60, every_s=0.5)
     assert leading() == [second]
 

@@ -13,13 +13,15 @@ from tests.cluster.helm import CHART, ROOT, Namespace, require_cluster
 from tests.cluster.prometheus import Prometheus
 from tests.support.waiting import eventually_sync
 
-pytestmark = pytest.mark.timeout(420)
+pytestmark = pytest.mark.timeout(600)
 
 EMPTY_WHEN_WELL = {
     "christmas_recorder_errors_total": "no store was away",
     "christmas_operator_errors_total": "no look at an object failed",
 }
 """What has no series before it happens for the first time, for its labels are not known; and why that is well."""
+ONE_SCRAPE_S = 20
+"""Longer than a scrape that came too late: all series of its process are gone until the next one."""
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +74,13 @@ def may_be_empty(expression: str) -> bool:
 
 
 def test_every_process_is_scraped(watched: Prometheus) -> None:
-    targets = watched.targets()
-    assert {target["health"] for target in targets} == {"up"}
-    pods = {target["labels"]["pod"].rpartition("-")[0] for target in targets}
-    assert {"strategy-btc-scalper", "gateway-paper"} <= pods
+    def all_up() -> bool:
+        targets = watched.targets()
+        assert {target["health"] for target in targets} == {"up"}
+        pods = {target["labels"]["pod"].rpartition("-")[0] for target in targets}
+        return {"strategy-btc-scalper", "gateway-paper"} <= pods
+
+    eventually_sync(all_up, within_s=ONE_SCRAPE_S, every_s=1)
 
 
 def test_every_panel_has_data_or_a_reason_for_none(watched: Prometheus) -> None:
@@ -88,13 +93,17 @@ def test_every_panel_has_data_or_a_reason_for_none(watched: Prometheus) -> None:
         assert empty == []
         return True
 
-    eventually_sync(all_answer, within_s=90, every_s=2)
+    # Some only once a Strategy has ordered: when the market rises is the market's affair.
+    eventually_sync(all_answer, within_s=240, every_s=2)
 
 
 def test_strategies_and_brokers_have_their_names(watched: Prometheus) -> None:
-    trading = {one["metric"]["strategy"] for one in watched.query("christmas_runtime_trading")}
-    assert trading == {"btc-momentum", "btc-scalper"}
-    assert {one["metric"]["broker"] for one in watched.query("christmas_gateway_reconciled")} == {"paper"}
+    def named() -> bool:
+        trading = {one["metric"]["strategy"] for one in watched.query("christmas_runtime_trading")}
+        assert trading == {"btc-momentum", "btc-scalper"}
+        return {one["metric"]["broker"] for one in watched.query("christmas_gateway_reconciled")} == {"paper"}
+
+    eventually_sync(named, within_s=ONE_SCRAPE_S, every_s=1)
 
 
 def test_every_alert_is_evaluated_on_series_that_exist_and_none_rings(watched: Prometheus) -> None:
@@ -110,5 +119,7 @@ def test_every_alert_is_evaluated_on_series_that_exist_and_none_rings(watched: P
     eventually_sync(evaluated, within_s=30, every_s=1)
     for rule in watched.rules():
         for name in metrics_in(rule["query"]):
-            assert watched.query(name) or name in EMPTY_WHEN_WELL, f"{rule['name']}: {name} has no series"
+            there = f"{rule['name']}: {name} has series"
+            if name not in EMPTY_WHEN_WELL:
+                eventually_sync(lambda: watched.query(name), within_s=ONE_SCRAPE_S, every_s=1, what=there)  # noqa: B023
         assert rule["state"] != "firing", rule["alerts"]
